@@ -1,0 +1,201 @@
+// Package config holds the broker's configuration as one typed value and the
+// one validator that makes it.
+//
+// It is pure: no files, no clock. The readers in config/uci and config/classic
+// turn a file into a list of [Option]; [Build] checks that list and returns a
+// [Config], or every fault of the file at once as [Faults].
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is a checked configuration. Every value in it is in range and every
+// reference in it resolves. It is not changed after [Build] has returned it.
+type Config struct {
+	// Brokers are the enabled broker sections in file order. It may be empty:
+	// whether a daemon without brokers makes sense is the daemon's business.
+	Brokers []Broker
+	// Bridges are the bridge sections in file order. The more specific one
+	// applies to a tunnel, see [Config.BridgeFor].
+	Bridges []Bridge
+	Hooks   Hooks
+	Log     Log
+	// Notices are things to log once: options that are obsolete or have no
+	// effect, each as one line with file and line number, in file order.
+	Notices []string
+}
+
+// Broker is one section that listens and hands out tunnels.
+type Broker struct {
+	// Name is the section's name; anonymous UCI sections are "broker0",
+	// "broker1" ... by their place among the broker sections, a classic file's
+	// is "broker". Unique in a Config.
+	Name string
+	// Interface restricts the broker to a device or netifd interface; ""
+	// means any.
+	Interface string
+	// Addresses to listen on. Empty means any address, IPv4 and IPv6;
+	// otherwise it may hold 0.0.0.0 (any IPv4) or :: (any IPv6). No zone, no
+	// IPv4-mapped form.
+	Addresses []netip.Addr
+	// Ports is never empty and has no duplicates, in file order.
+	Ports []uint16
+	// MaxTunnels is how many tunnels may stand at once, 1–65535.
+	MaxTunnels int
+	// TunnelIDBase is the first tunnel ID. TunnelIDBase to
+	// TunnelIDBase+MaxTunnels-1 lies within 1–65535 and overlaps with no other
+	// broker's.
+	TunnelIDBase uint32
+	// TunnelTimeout is the silence after which a tunnel is closed.
+	TunnelTimeout time.Duration
+	// PMTU is the fixed tunnel MTU in bytes, 0 to discover it.
+	PMTU int
+	// RateInterval is the time between two new tunnels, 0 for no limit.
+	RateInterval time.Duration
+	// PerIP and PerUUID limit the connections of one address (IPv6: /64) and
+	// of one UUID.
+	PerIP, PerUUID Rate
+	UUIDPolicy     UUIDPolicy
+	// AllowList and DenyList are absolute paths of UUID lists, "" for none.
+	AllowList, DenyList string
+	// BandwidthDownMax is the most a client may ask for, BandwidthDownDefault
+	// what one gets that does not ask; kbit/s, 0 for no cap.
+	BandwidthDownMax, BandwidthDownDefault uint32
+}
+
+// Rate allows Count connections in Time. Count 0 switches it off; otherwise
+// Time is positive.
+type Rate struct {
+	Count int
+	Time  time.Duration
+}
+
+// Bridge attaches tunnels to an interface.
+type Bridge struct {
+	// Name is the section's name, "bridge0" ... where it has none.
+	Name string
+	// MTU selects tunnels of this tunnel MTU, 0 every one.
+	MTU int
+	// Interface is a bridge or a batman-adv interface.
+	Interface string
+	// Isolate sets bridge port isolation.
+	Isolate bool
+	// Broker selects the tunnels of the broker section of this name, "" those
+	// of every section. It may name a section that is not enabled.
+	Broker string
+}
+
+// UUIDPolicy says what happens when a client shows up with a UUID that has a
+// tunnel already.
+type UUIDPolicy uint8
+
+// The values of the option uuid_policy.
+const (
+	UUIDAny     UUIDPolicy = iota // both tunnels stand
+	UUIDReplace                   // the new one replaces the old
+	UUIDRefuse                    // the new one is refused
+)
+
+// String gives the form that the option has in a file.
+func (p UUIDPolicy) String() string {
+	switch p {
+	case UUIDReplace:
+		return "replace"
+	case UUIDRefuse:
+		return "refuse"
+	}
+	return "any"
+}
+
+// Event is something that hooks are told about.
+type Event uint8
+
+// The events, see "Hooks" in the reference.
+const (
+	EventSessionUp Event = iota
+	EventSessionPreDown
+	EventSessionDown
+	EventMTUChanged
+	EventRateLimit
+	EventVerify
+	// EventCount is the number of events.
+	EventCount
+)
+
+var eventNames = [EventCount]string{
+	"session.up", "session.pre-down", "session.down", "session.mtu-changed",
+	"broker.connection-rate-limit", "session.verify",
+}
+
+// String gives the name as hooks see it in ACTION, "session.up" for example.
+func (e Event) String() string {
+	if e < EventCount {
+		return eventNames[e]
+	}
+	return "unknown"
+}
+
+// Hooks are the programs that run for events.
+type Hooks struct {
+	// Directory holds programs that run for every event, "" for none.
+	Directory string
+	// Timeout is how long one program may run.
+	Timeout time.Duration
+	// Program is run for one event, before those of Directory; "" for none.
+	Program [EventCount]string
+}
+
+// Level is how much is logged.
+type Level uint8
+
+// The levels of the option verbosity.
+const (
+	Debug Level = iota
+	Info
+	Warning
+	Error
+)
+
+var levelNames = [...]string{"DEBUG", "INFO", "WARNING", "ERROR"}
+
+// String gives the form that the level has in a file.
+func (l Level) String() string {
+	if int(l) < len(levelNames) {
+		return levelNames[l]
+	}
+	return "unknown"
+}
+
+// Log says what is logged.
+type Log struct {
+	Level Level
+	// Addresses allows IP addresses of clients in the log.
+	Addresses bool
+}
+
+// BridgeFor gives the bridge section for a tunnel of the named broker and
+// tunnel MTU, or nil. A section that names the broker goes before one for all
+// brokers, then one that names the MTU before one for every MTU.
+func (c *Config) BridgeFor(broker string, mtu int) *Bridge {
+	var best *Bridge
+	rank := func(b *Bridge) int {
+		r := 0
+		if b.Broker != "" {
+			r += 2
+		}
+		if b.MTU != 0 {
+			r++
+		}
+		return r
+	}
+	for i := range c.Bridges {
+		b := &c.Bridges[i]
+		if (b.Broker == "" || b.Broker == broker) && (b.MTU == 0 || b.MTU == mtu) &&
+			(best == nil || rank(b) > rank(best)) {
+			best = b
+		}
+	}
+	return best
+}
