@@ -1,0 +1,228 @@
+package broker
+
+import (
+	"net/netip"
+	"time"
+
+	"tunneldigger/src/admission"
+	"tunneldigger/src/config"
+	"tunneldigger/src/cookie"
+	"tunneldigger/src/pmtu"
+	"tunneldigger/src/wire"
+)
+
+const (
+	known        = wire.UniqueSessionID // the features that this broker has
+	keepaliveGap = 5 * time.Second      // PROTOCOL.md, "While the tunnel stands"
+	stale        = 6500 * time.Millisecond
+	asideTime    = 60 * time.Second
+	removalTime  = 10 * time.Second // that the kernel may take to remove an interface
+	maxTries     = 4                // IDs for one client
+	hookGap      = 10 * time.Second // between two connection-rate-limit hooks for one address
+	limiterKeys  = 4096
+)
+
+// Options is what a Broker needs beside its configuration.
+type Options struct {
+	Jar    *cookie.Jar
+	Random func() uint32 // any numbers; they spread timers, nothing secret
+	Verify bool          // a session.verify program is configured
+	// MaxTunnels is how many tunnels this process can hold (descriptors), 0: as
+	// many as configured.
+	MaxTunnels int
+}
+
+// Broker holds the tunnels of one section. It is not safe for concurrent use.
+type Broker struct {
+	config  config.Broker
+	options Options
+	limit   int // most tunnels at once
+
+	tunnels   map[uint32]*tunnel
+	pairs     map[pair]*tunnel
+	deadlines deadlines
+	ids       idPool
+	serial    uint64
+	queue     *admission.Queue[pair, request]
+	perIP     *admission.Limiter[netip.Addr]
+	hooked    *admission.Limiter[netip.Addr]
+
+	stopping   bool
+	noOld      bool // the kernel can't give sessions to clients without UNIQUE_SESSION_ID
+	stats      Stats
+	probeSizes []int
+	out        []Effect
+}
+
+// New makes a Broker without tunnels.
+func New(c config.Broker, o Options) *Broker {
+	b := &Broker{
+		config: c, options: o, limit: c.MaxTunnels,
+		tunnels: make(map[uint32]*tunnel),
+		pairs:   make(map[pair]*tunnel),
+		ids:     newIDPool(c.TunnelIDBase, c.MaxTunnels),
+		queue:   admission.NewQueue[pair, request](c.RateInterval),
+		perIP:   admission.NewLimiter[netip.Addr](c.PerIP.Count, c.PerIP.Time, limiterKeys),
+		hooked:  admission.NewLimiter[netip.Addr](1, hookGap, limiterKeys),
+	}
+	if o.MaxTunnels > 0 && o.MaxTunnels < b.limit {
+		b.limit = o.MaxTunnels
+	}
+	return b
+}
+
+// Tunnels is the number of tunnels, those included that are coming or going.
+func (b *Broker) Tunnels() int { return len(b.tunnels) }
+
+// Waiting is the number of clients in the queue.
+func (b *Broker) Waiting() int { return b.queue.Len() }
+
+// Stats gives the counters as they are now.
+func (b *Broker) Stats() Stats { return b.stats }
+
+// Due is when Tick is to be called next; false: no need to.
+func (b *Broker) Due() (time.Duration, bool) {
+	at, ok := b.queue.Due()
+	if len(b.deadlines) > 0 && (!ok || b.deadlines[0].due < at) {
+		return b.deadlines[0].due, true
+	}
+	return at, ok
+}
+
+// Handle takes in what happened and appends what is to be done to out. An event
+// about a tunnel that is not there, or not in a state for it, is ignored: it
+// crossed with a change on its way.
+func (b *Broker) Handle(now time.Duration, ev *Event, out []Effect) []Effect {
+	b.out = out
+	switch ev.Kind {
+	case EventDatagram:
+		b.datagram(now, ev, nil)
+	case EventStop:
+		b.stop(now)
+	default:
+		if t := b.tunnels[ev.Tunnel]; t != nil {
+			b.tunnelEvent(now, ev, t)
+		}
+	}
+	out, b.out = b.out, nil
+	return out
+}
+
+func (b *Broker) tunnelEvent(now time.Duration, ev *Event, t *tunnel) {
+	switch ev.Kind {
+	case EventTunnelDatagram:
+		b.datagram(now, ev, t)
+	case EventCreated:
+		if t.state == creating {
+			b.opened(now, t)
+		}
+	case EventCreateFailed:
+		if t.state == creating {
+			b.failed(now, t, ev.Fault)
+		}
+	case EventDestroyed:
+		if t.state == destroying {
+			b.destroyed(now, t)
+		}
+	case EventLost:
+		if t.state == up {
+			b.close(now, t, ClosedLost)
+		}
+	case EventHookDone:
+		if t.serial == ev.Serial {
+			b.hookDone(now, t, ev)
+		}
+	case EventTooBig:
+		if t.state == up && b.config.PMTU == 0 {
+			b.measured(now, t, t.prober.TooBig(now, ev.Size))
+			b.schedule(t)
+		}
+	}
+}
+
+// Tick does what time brings: keepalives, probes, time-outs and the queue.
+func (b *Broker) Tick(now time.Duration, out []Effect) []Effect {
+	b.out = out
+	for len(b.deadlines) > 0 && b.deadlines[0].due <= now {
+		b.attend(now, b.deadlines[0])
+	}
+	for {
+		r, ok := b.queue.Pop(now)
+		if !ok {
+			break
+		}
+		if now-r.heard <= stale {
+			b.start(now, r)
+		}
+	}
+	out, b.out = b.out, nil
+	return out
+}
+
+// attend does what is due for one tunnel and sets its next time.
+func (b *Broker) attend(now time.Duration, t *tunnel) {
+	if t.state == destroying {
+		b.note(NoteStuck, t.facts(), ReasonNone)
+		b.destroyed(now, t)
+		return
+	}
+	if now-t.heard >= b.config.TunnelTimeout {
+		b.close(now, t, ClosedTimeout)
+		return
+	}
+	if now >= t.keepalive {
+		e := b.send(t)
+		e.length = uint8(len(wire.AppendKeepalive(e.message[:0], t.sequence)))
+		t.sequence++
+		t.keepalive = now + keepaliveGap
+	}
+	if b.config.PMTU == 0 && now >= t.prober.Due() {
+		sizes, changed := t.prober.Fire(now, t.heard, b.probeSizes[:0])
+		for _, size := range sizes {
+			e := b.send(t)
+			e.length = uint8(len(wire.AppendPMTUDHeader(e.message[:0])))
+			e.Size = size
+		}
+		b.probeSizes = sizes
+		b.measured(now, t, changed)
+	}
+	b.schedule(t)
+}
+
+// schedule sets when a tunnel that is up needs attention next. A message that
+// comes in moves the time-out but not this: it is looked at again then.
+func (b *Broker) schedule(t *tunnel) {
+	t.due = min(t.keepalive, t.heard+b.config.TunnelTimeout)
+	if b.config.PMTU == 0 {
+		t.due = min(t.due, t.prober.Due())
+	}
+	b.deadlines.schedule(t, true)
+}
+
+// effect appends an effect; the pointer is good until the next one.
+func (b *Broker) effect(kind EffectKind) *Effect {
+	b.out = append(b.out, Effect{Kind: kind})
+	return &b.out[len(b.out)-1]
+}
+
+func (b *Broker) send(t *tunnel) *Effect {
+	e := b.effect(EffectSend)
+	e.Tunnel = t.id
+	return e
+}
+
+func (b *Broker) note(n Note, f Facts, r Reason) *Effect {
+	e := b.effect(EffectNote)
+	e.Note, e.Facts, e.Reason = n, f, r
+	return e
+}
+
+func (b *Broker) hook(h config.Event, t *tunnel) *Effect {
+	e := b.effect(EffectHook)
+	e.Hook, e.Facts = h, t.facts()
+	return e
+}
+
+func newProber(now time.Duration, t *tunnel, random uint32) pmtu.Prober {
+	return pmtu.New(t.v6(), now+time.Duration(random%1000)*time.Millisecond)
+}

@@ -1,0 +1,133 @@
+package broker
+
+import (
+	"net/netip"
+	"strconv"
+
+	"tunneldigger/src/config"
+)
+
+// EffectKind says what is to be done.
+type EffectKind uint8
+
+// The effects. Those of one call are carried out in order. The fields that each
+// one uses are named beside it.
+const (
+	// EffectReply: send Message from Listener: Local, Peer.
+	EffectReply EffectKind = iota + 1
+	// EffectSend: send Message on the socket of Tunnel; padded with zeros to
+	// Size bytes if that is larger. EMSGSIZE comes back as EventTooBig.
+	EffectSend
+	// EffectCreate: make socket, kernel tunnel, session and interface with MTU,
+	// and attach it. EventCreated or EventCreateFailed comes back. Facts,
+	// Listener, PeerTunnel, PeerSession.
+	EffectCreate
+	// EffectDestroy: remove all that EffectCreate made; EventDestroyed comes
+	// back when the interface is gone. Tunnel.
+	EffectDestroy
+	// EffectSetMTU: give the interface MTU, and attach it where tunnels of this
+	// MTU belong. Facts.
+	EffectSetMTU
+	// EffectShape: limit what goes to the client to Bandwidth kbit/s, 0: no
+	// limit. Tunnel.
+	EffectShape
+	// EffectHook: run the hooks of Hook; EventHookDone comes back. Hooks of one
+	// Serial run one after another; Serial 0 is not ordered. Facts, OldMTU.
+	EffectHook
+	// EffectNote: something that an operator wants to know: Note, Facts, Reason.
+	EffectNote
+)
+
+// Facts identify a tunnel, or a client without one (Tunnel 0).
+type Facts struct {
+	Serial      uint64 // unique among all tunnels of this Broker
+	Tunnel      uint32
+	Session     uint32
+	MTU         int
+	Peer, Local netip.AddrPort
+	UUID        string
+}
+
+// Interface is the name of the tunnel's network interface.
+func (f *Facts) Interface() string {
+	b := make([]byte, 0, 15)
+	b = strconv.AppendUint(append(b, "l2tp"...), uint64(f.Tunnel), 10)
+	return string(strconv.AppendUint(append(b, '-'), uint64(f.Session), 10))
+}
+
+// Effect is something to be done. It is a flat value, so that the slice that
+// holds the effects of a turn is reused and nothing is allocated.
+type Effect struct {
+	Kind        EffectKind
+	Hook        config.Event
+	Note        Note
+	Reason      Reason
+	length      uint8
+	Listener    int
+	Size        int
+	OldMTU      int
+	Bandwidth   uint32
+	PeerTunnel  uint32
+	PeerSession uint32
+	message     [16]byte
+	Facts
+}
+
+// Message is the datagram of an EffectReply or EffectSend.
+func (e *Effect) Message() []byte { return e.message[:e.length] }
+
+// Note is what an EffectNote tells.
+type Note uint8
+
+// The notes.
+const (
+	NoteUp          Note = iota + 1 // a tunnel stands
+	NoteClosed                      // a tunnel is being closed: Reason
+	NoteRefused                     // a client was refused: Reason
+	NoteQueued                      // a client waits
+	NoteMTU                         // a tunnel's MTU changed
+	NoteLimit                       // a client's bandwidth limit changed: Bandwidth
+	NoteBadLimit                    // a LIMIT that can't be understood
+	NoteSetAside                    // the kernel has this tunnel ID already
+	NoteStuck                       // the kernel did not remove an interface in time
+	NoteOldSessions                 // this kernel can't serve clients without UNIQUE_SESSION_ID
+)
+
+// Reason is why a client was refused or a tunnel closed.
+type Reason uint8
+
+// The reasons. Refusals come first.
+const (
+	ReasonNone Reason = iota
+	RefusedFull
+	RefusedQueue
+	RefusedRate
+	RefusedUUID
+	RefusedVerify
+	RefusedOldClient
+	RefusedFailure
+	RefusedStopping
+	ClosedTimeout
+	ClosedByPeer
+	ClosedReplaced
+	ClosedStopping
+	ClosedLost
+	// ReasonCount is the number of reasons.
+	ReasonCount
+)
+
+var reasonText = [ReasonCount]string{
+	"", "all tunnels are in use", "too many clients are waiting", "too many connections from this address",
+	"the UUID is not acceptable", "the session.verify hook refused", "this kernel can't serve clients without unique session IDs",
+	"the tunnel could not be made", "the broker is stopping",
+	"the client was silent for too long", "the client closed it", "the client came back with another identity",
+	"the broker is stopping", "the interface or socket is gone",
+}
+
+// String gives the reason in words.
+func (r Reason) String() string {
+	if r < ReasonCount {
+		return reasonText[r]
+	}
+	return "unknown"
+}

@@ -1,0 +1,60 @@
+package broker
+
+import (
+	"net/netip"
+
+	"tunneldigger/src/config"
+)
+
+// EventKind says what an Event is about.
+type EventKind uint8
+
+// The events. The fields that each one uses are named beside it.
+const (
+	// EventDatagram: a datagram came that is not known to belong to a tunnel's
+	// socket: Peer, Local, Listener, Data. It may belong to a tunnel all the
+	// same, see PROTOCOL.md, "The bind-to-connect window".
+	EventDatagram EventKind = iota + 1
+	// EventTunnelDatagram: a datagram came from the peer of Tunnel: Tunnel, Data.
+	EventTunnelDatagram
+	// EventCreated: EffectCreate was carried out: Tunnel.
+	EventCreated
+	// EventCreateFailed: EffectCreate failed and left nothing: Tunnel, Fault.
+	EventCreateFailed
+	// EventDestroyed: the interface of Tunnel is gone, as EffectDestroy asked.
+	EventDestroyed
+	// EventLost: the interface or socket of Tunnel is gone or useless and nobody
+	// asked for it: Tunnel.
+	EventLost
+	// EventHookDone: a hook ended: Tunnel, Serial, Hook, Refused.
+	EventHookDone
+	// EventTooBig: this host or a router can't pass packets above Size bytes
+	// (path MTU) of Tunnel.
+	EventTooBig
+	// EventStop: close every tunnel and take no new ones.
+	EventStop
+)
+
+// Fault is why a tunnel could not be made.
+type Fault uint8
+
+// The faults that the core treats differently.
+const (
+	FaultOther      Fault = iota // whatever; this client is refused
+	FaultExists                  // the kernel has a tunnel of this ID already
+	FaultOldSession              // the kernel refused a second session with ID 1
+)
+
+// Event is something that happened. Data belongs to the caller and is not kept.
+type Event struct {
+	Kind        EventKind
+	Fault       Fault
+	Hook        config.Event
+	Refused     bool // the session.verify hook said no
+	Tunnel      uint32
+	Serial      uint64
+	Listener    int
+	Size        int
+	Peer, Local netip.AddrPort
+	Data        []byte
+}

@@ -1,0 +1,241 @@
+package broker
+
+import (
+	"time"
+
+	"tunneldigger/src/admission"
+	"tunneldigger/src/config"
+	"tunneldigger/src/cookie"
+	"tunneldigger/src/wire"
+)
+
+// datagram takes in one datagram. t is the tunnel on whose socket it came, nil
+// for a listener's: both kinds of message can turn up in both places.
+func (b *Broker) datagram(now time.Duration, ev *Event, t *tunnel) {
+	m, err := wire.Parse(ev.Data)
+	if err != nil {
+		b.stats.Drops[DropMalformed]++
+		return
+	}
+	from := pair{ev.Peer, ev.Local}
+	listener := ev.Listener
+	if t != nil {
+		from, listener = t.pair, t.listener
+	}
+	switch m.Type {
+	case wire.TypeCookie, wire.TypeUsage:
+		// The answer is never larger than the request: nobody is to be flooded
+		// through us.
+		if len(ev.Data) < wire.MinSize || m.Type == wire.TypeCookie && len(m.Payload) < cookie.Size {
+			b.stats.Drops[DropMalformed]++
+			return
+		}
+		e := b.reply(from, listener)
+		if m.Type == wire.TypeCookie {
+			b.stats.Cookies++
+			c := b.options.Jar.Issue(from.peer, cookie.Tick(now))
+			e.length = uint8(len(wire.AppendCookie(e.message[:0], c)))
+		} else {
+			b.stats.Usages++
+			e.length = uint8(len(wire.AppendUsage(e.message[:0], b.load(wire.ParseUsageRequest(m.Payload)))))
+		}
+	case wire.TypePrepare:
+		b.prepare(now, from, listener, m.Payload)
+	default:
+		if t == nil {
+			t = b.pairs[from]
+		}
+		switch {
+		case t == nil:
+			b.stats.Drops[DropStranger]++
+		case t.state != up:
+			b.stats.Drops[DropClosing]++
+		default:
+			b.message(now, t, m)
+		}
+	}
+}
+
+// load is what USAGE reports: how much of the broker is taken, those who wait
+// included, 65535 for all of it.
+func (b *Broker) load(f wire.Features) uint16 {
+	taken := len(b.tunnels) + b.queue.Len()
+	if b.stopping || taken >= b.limit || b.noOld && f&wire.UniqueSessionID == 0 {
+		return 65535
+	}
+	return uint16(taken * 65535 / b.limit)
+}
+
+// prepare takes in a PREPARE. What it asks for is believed only when the cookie
+// shows that the client is where it says.
+func (b *Broker) prepare(now time.Duration, from pair, listener int, payload []byte) {
+	b.stats.Prepares++
+	m, err := wire.ParsePrepare(payload)
+	if err != nil {
+		b.stats.Drops[DropMalformed]++
+		return
+	}
+	if !b.options.Jar.Check(from.peer, cookie.Tick(now), m.Cookie) {
+		b.stats.Drops[DropCookie]++
+		return
+	}
+	features := m.Features & known
+	if t := b.pairs[from]; t != nil && t.state != closing && t.state != destroying && t.same(m.UUID, m.TunnelID, features) {
+		t.heard = now
+		if t.state == up {
+			b.repeated(now, t)
+		}
+		return
+	}
+	if r, ok := b.queue.Get(from); ok && r.same(m.UUID, m.TunnelID, features) {
+		r.heard = now
+		return
+	}
+	r := request{from, listener, m.TunnelID, features, "", now}
+	if !wire.ValidUUID(m.UUID) || m.TunnelID == 0 {
+		b.refuse(r, RefusedUUID)
+		return
+	}
+	r.uuid = string(m.UUID)
+	if waiting, ok := b.queue.Get(from); ok {
+		*waiting = r
+		return
+	}
+	if t := b.pairs[from]; t != nil {
+		b.succeed(now, t, &r)
+		return
+	}
+	b.admit(now, r)
+}
+
+// repeated answers a PREPARE of a tunnel that stands: the TUNNEL reply was
+// lost, or the client has started anew with the same identity, and then knows
+// nothing of what was agreed since.
+func (b *Broker) repeated(now time.Duration, t *tunnel) {
+	b.stats.Repeats++
+	b.sendTunnel(t)
+	t.limitKnown = false
+	if b.config.PMTU != 0 {
+		b.sendMTU(t, b.config.PMTU)
+	} else if mtu := t.prober.MTU(); mtu != 0 {
+		b.sendMTU(t, mtu)
+	}
+}
+
+// succeed closes t in favour of another request from the same client address
+// and port. That one waits until the old interface is gone, because the kernel
+// could not tell their packets apart.
+func (b *Broker) succeed(now time.Duration, t *tunnel, r *request) {
+	switch t.state {
+	case verifying:
+		b.forget(t)
+		b.ids.give(t.id)
+		b.admit(now, *r)
+	case up:
+		b.close(now, t, ClosedReplaced)
+		fallthrough
+	default:
+		t.successor = r
+	}
+}
+
+// admit decides about a newcomer: a tunnel now, a place in the queue, or ERROR.
+func (b *Broker) admit(now time.Duration, r request) {
+	switch {
+	case b.stopping:
+		b.refuse(r, RefusedStopping)
+	case b.noOld && r.features&wire.UniqueSessionID == 0:
+		b.refuse(r, RefusedOldClient)
+	case len(b.tunnels)+b.queue.Len() >= b.limit:
+		b.refuse(r, RefusedFull)
+	case !b.perIP.Allow(admission.AddrKey(r.peer.Addr()), now):
+		b.refuse(r, RefusedRate)
+		if b.hooked.Allow(admission.AddrKey(r.peer.Addr()), now) {
+			e := b.effect(EffectHook)
+			e.Hook, e.Facts = config.EventRateLimit, r.facts()
+		}
+	case b.queue.Ready(now):
+		b.start(now, r)
+	case b.queue.Push(r.pair, r):
+		b.note(NoteQueued, r.facts(), ReasonNone)
+	default:
+		b.refuse(r, RefusedQueue)
+	}
+}
+
+// start gives a newcomer an ID and has its tunnel made.
+func (b *Broker) start(now time.Duration, r request) {
+	id, ok := b.ids.take(now)
+	if !ok {
+		b.refuse(r, RefusedFull)
+		return
+	}
+	b.queue.Served(now)
+	b.serial++
+	t := &tunnel{request: r, id: id, serial: b.serial, place: -1}
+	t.mtu = b.config.PMTU
+	if t.mtu == 0 {
+		t.mtu = wire.DefaultTunnelMTU + wire.TunnelOverhead(false) - wire.TunnelOverhead(t.v6())
+	}
+	b.tunnels[id], b.pairs[r.pair] = t, t
+	if b.options.Verify {
+		t.state = verifying
+		b.hook(config.EventVerify, t)
+		return
+	}
+	b.create(t)
+}
+
+func (b *Broker) create(t *tunnel) {
+	t.state = creating
+	t.tries++
+	e := b.effect(EffectCreate)
+	e.Facts, e.Listener = t.facts(), t.listener
+	e.PeerTunnel, e.PeerSession = t.peerTunnel, t.peerSession()
+}
+
+// failed undoes what start did; the executor left nothing in the kernel.
+func (b *Broker) failed(now time.Duration, t *tunnel, f Fault) {
+	b.forget(t)
+	b.ids.setAside(t.id, now)
+	if t.successor != nil {
+		b.admit(now, *t.successor)
+		return
+	}
+	switch f {
+	case FaultExists:
+		b.note(NoteSetAside, t.facts(), ReasonNone)
+		if id, ok := b.ids.take(now); ok && t.tries < maxTries {
+			t.id = id
+			b.tunnels[id], b.pairs[t.pair] = t, t
+			b.create(t)
+			return
+		} else if ok {
+			b.ids.give(id)
+		}
+	case FaultOldSession:
+		b.noOld = true
+		b.note(NoteOldSessions, t.facts(), ReasonNone)
+		b.refuse(t.request, RefusedOldClient)
+		return
+	}
+	b.refuse(t.request, RefusedFailure)
+}
+
+// refuse answers a PREPARE by ERROR. Old clients expect it to be empty.
+func (b *Broker) refuse(r request, why Reason) {
+	b.stats.Reasons[why]++
+	e := b.reply(r.pair, r.listener)
+	e.length = uint8(len(wire.AppendError(e.message[:0])))
+	b.note(NoteRefused, r.facts(), why)
+}
+
+func (b *Broker) reply(to pair, listener int) *Effect {
+	e := b.effect(EffectReply)
+	e.Peer, e.Local, e.Listener = to.peer, to.local, listener
+	return e
+}
+
+func (r *request) facts() Facts {
+	return Facts{Peer: r.peer, Local: r.local, UUID: r.uuid}
+}

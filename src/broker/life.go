@@ -1,0 +1,129 @@
+package broker
+
+import (
+	"time"
+
+	"tunneldigger/src/config"
+	"tunneldigger/src/wire"
+)
+
+// opened is called when the kernel has the tunnel: the client may know.
+func (b *Broker) opened(now time.Duration, t *tunnel) {
+	t.state, t.opened, t.heard = up, now, now
+	b.stats.Opened++
+	b.sendTunnel(t)
+	b.note(NoteUp, t.facts(), ReasonNone)
+	if t.bandwidth = b.config.BandwidthDownDefault; t.bandwidth != 0 {
+		b.shape(t)
+	}
+	b.hook(config.EventSessionUp, t)
+	// The first keepalive comes after 3–15 s, so that tunnels spread out.
+	t.keepalive = now + 3*time.Second + time.Duration(b.options.Random()%12000)*time.Millisecond
+	if b.config.PMTU != 0 {
+		b.sendMTU(t, b.config.PMTU)
+	} else {
+		t.prober = newProber(now, t, b.options.Random())
+	}
+	b.schedule(t)
+	switch { // what came up while the kernel was busy
+	case b.stopping:
+		b.close(now, t, ClosedStopping)
+	case t.successor != nil:
+		b.close(now, t, ClosedReplaced)
+	}
+}
+
+// close ends a tunnel: the client is told, unless it asked for it, then
+// session.pre-down runs, the interface goes, session.down runs.
+func (b *Broker) close(now time.Duration, t *tunnel, why Reason) {
+	b.stats.Reasons[why]++
+	if why != ClosedByPeer {
+		e := b.send(t)
+		e.length = uint8(len(wire.AppendErrorReason(e.message[:0], wireReason(why))))
+	}
+	b.note(NoteClosed, t.facts(), why)
+	t.state = closing
+	b.deadlines.schedule(t, false)
+	b.hook(config.EventSessionPreDown, t)
+}
+
+func wireReason(why Reason) wire.Reason {
+	switch why {
+	case ClosedTimeout:
+		return wire.ReasonBrokerTimeout
+	case ClosedStopping:
+		return wire.ReasonBrokerShutdown
+	case ClosedReplaced:
+		return wire.ReasonBrokerOther
+	}
+	return wire.ReasonBrokerFailure
+}
+
+func (b *Broker) hookDone(now time.Duration, t *tunnel, ev *Event) {
+	switch {
+	case ev.Hook == config.EventVerify && t.state == verifying:
+		switch {
+		case now-t.heard > stale: // it has gone elsewhere
+			b.forget(t)
+			b.ids.give(t.id)
+		case ev.Refused:
+			b.forget(t)
+			b.ids.give(t.id)
+			b.refuse(t.request, RefusedVerify)
+		default:
+			b.create(t)
+		}
+	case ev.Hook == config.EventSessionPreDown && t.state == closing:
+		t.state = destroying
+		t.due = now + removalTime
+		b.deadlines.schedule(t, true)
+		e := b.effect(EffectDestroy)
+		e.Facts = t.facts()
+	case ev.Hook == config.EventSessionDown && t.state == down:
+		delete(b.tunnels, t.id)
+		b.ids.give(t.id)
+	}
+}
+
+// destroyed is called when the interface is gone. The ID stays taken until the
+// session.down hook has ended, so that its next tunnel's hooks come after.
+func (b *Broker) destroyed(now time.Duration, t *tunnel) {
+	t.state = down
+	b.deadlines.schedule(t, false)
+	delete(b.pairs, t.pair)
+	b.hook(config.EventSessionDown, t)
+	if r := t.successor; r != nil && now-r.heard <= stale {
+		b.admit(now, *r)
+	}
+}
+
+// forget takes out a tunnel that never came up.
+func (b *Broker) forget(t *tunnel) {
+	delete(b.tunnels, t.id)
+	delete(b.pairs, t.pair)
+}
+
+// stop closes everything and tells those who wait to go elsewhere.
+func (b *Broker) stop(now time.Duration) {
+	b.stopping = true
+	for {
+		r, ok := b.queue.Pop(1<<63 - 1)
+		if !ok {
+			break
+		}
+		b.refuse(r, RefusedStopping)
+	}
+	// In order of ID, so that equal runs give equal effects.
+	for id := b.config.TunnelIDBase; id < b.config.TunnelIDBase+uint32(b.config.MaxTunnels); id++ {
+		t := b.tunnels[id]
+		switch {
+		case t == nil:
+		case t.state == verifying:
+			b.forget(t)
+			b.ids.give(t.id)
+			b.refuse(t.request, RefusedStopping)
+		case t.state == up:
+			b.close(now, t, ClosedStopping)
+		}
+	}
+}

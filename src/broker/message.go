@@ -1,0 +1,150 @@
+package broker
+
+import (
+	"time"
+
+	"tunneldigger/src/config"
+	"tunneldigger/src/wire"
+)
+
+// message takes in what the peer of a standing tunnel says. Every valid message
+// is a sign of life.
+func (b *Broker) message(now time.Duration, t *tunnel, m wire.Message) {
+	switch m.Type {
+	case wire.TypeKeepalive:
+	case wire.TypePMTUD:
+		if b.config.PMTU != 0 {
+			b.sendMTU(t, b.config.PMTU)
+			break
+		}
+		e := b.send(t)
+		e.length = uint8(len(wire.AppendPMTUDAck(e.message[:0], uint16(m.Size))))
+	case wire.TypePMTUDAck:
+		size, ok := wire.ParseUint16(m.Payload)
+		if !ok {
+			b.stats.Drops[DropMalformed]++
+			return
+		}
+		if b.config.PMTU == 0 {
+			b.measured(now, t, t.prober.Ack(now, int(size)))
+			b.schedule(t)
+		}
+	case wire.TypePMTUNtfy:
+		mtu, ok := wire.ParseUint16(m.Payload)
+		if !ok {
+			b.stats.Drops[DropMalformed]++
+			return
+		}
+		b.notified(now, t, max(int(mtu), wire.MinTunnelMTU))
+	case wire.TypeError:
+		b.close(now, t, ClosedByPeer)
+	case wire.TypeRelAck: // this broker sends nothing that wants one
+	default:
+		if !m.Type.Reliable() {
+			b.stats.Drops[DropDirection]++
+			return
+		}
+		if !b.reliable(t, m) {
+			b.stats.Drops[DropMalformed]++
+			return
+		}
+	}
+	t.heard = now
+}
+
+// notified takes in what the peer measured. If that is not what this side
+// found, the path may have changed, and it is worth a look.
+func (b *Broker) notified(now time.Duration, t *tunnel, mtu int) {
+	if b.config.PMTU != 0 || mtu == t.notified {
+		return
+	}
+	t.notified = mtu
+	if own := t.prober.MTU(); own != 0 && own != mtu {
+		t.prober.Hint(now)
+	}
+	b.applyMTU(t)
+	b.schedule(t)
+}
+
+// measured is called with whether this side's own measurement changed.
+func (b *Broker) measured(now time.Duration, t *tunnel, changed bool) {
+	if changed {
+		b.sendMTU(t, t.prober.MTU())
+		b.applyMTU(t)
+	}
+}
+
+// applyMTU brings into force what both sides know.
+func (b *Broker) applyMTU(t *tunnel) {
+	mtu := t.prober.MTU()
+	if mtu == 0 {
+		mtu = t.mtu
+		if t.notified == 0 || t.notified > mtu {
+			return
+		}
+	}
+	if t.notified != 0 {
+		mtu = min(mtu, t.notified)
+	}
+	if mtu == t.mtu {
+		return
+	}
+	old := t.mtu
+	t.mtu = mtu
+	e := b.effect(EffectSetMTU)
+	e.Facts = t.facts()
+	b.note(NoteMTU, t.facts(), ReasonNone).OldMTU = old
+	b.hook(config.EventMTUChanged, t).OldMTU = old
+}
+
+// reliable acknowledges a message of a reliable type, whether or not this broker
+// knows what to do with it (PROTOCOL.md, "Types"), and applies a LIMIT. It is
+// false if there is not even a number to acknowledge.
+func (b *Broker) reliable(t *tunnel, m wire.Message) bool {
+	limit, numbered, err := wire.ParseLimit(m.Payload)
+	if !numbered {
+		return false
+	}
+	e := b.send(t)
+	e.length = uint8(len(wire.AppendRelAck(e.message[:0], limit.Seq)))
+	if m.Type == wire.TypeLimit {
+		b.applyLimit(t, limit, err)
+	}
+	return true
+}
+
+func (b *Broker) applyLimit(t *tunnel, m wire.LimitMsg, err error) {
+	kbit, ok := m.Bandwidth()
+	if err != nil || !ok {
+		b.note(NoteBadLimit, t.facts(), ReasonNone)
+		return
+	}
+	// A LIMIT that was overtaken by a later one changes nothing any more.
+	if t.limitKnown && int16(m.Seq-t.limitSeq) <= 0 {
+		return
+	}
+	t.limitSeq, t.limitKnown = m.Seq, true
+	if top := b.config.BandwidthDownMax; top != 0 && (kbit == 0 || kbit > top) {
+		kbit = top
+	}
+	if kbit != t.bandwidth {
+		t.bandwidth = kbit
+		b.shape(t)
+	}
+}
+
+func (b *Broker) shape(t *tunnel) {
+	e := b.effect(EffectShape)
+	e.Facts, e.Bandwidth = t.facts(), t.bandwidth
+	b.note(NoteLimit, t.facts(), ReasonNone).Bandwidth = t.bandwidth
+}
+
+func (b *Broker) sendTunnel(t *tunnel) {
+	e := b.send(t)
+	e.length = uint8(len(wire.AppendTunnel(e.message[:0], t.id, t.features)))
+}
+
+func (b *Broker) sendMTU(t *tunnel, mtu int) {
+	e := b.send(t)
+	e.length = uint8(len(wire.AppendPMTUNtfy(e.message[:0], uint16(mtu))))
+}

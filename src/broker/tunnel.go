@@ -1,0 +1,80 @@
+package broker
+
+import (
+	"net/netip"
+	"time"
+
+	"tunneldigger/src/pmtu"
+	"tunneldigger/src/wire"
+)
+
+type state uint8
+
+const (
+	verifying  state = iota // the session.verify hook is asked
+	creating                // the kernel is asked
+	up                      // the tunnel stands
+	closing                 // session.pre-down runs
+	destroying              // the interface is being removed
+	down                    // session.down runs
+)
+
+// pair is what tells clients apart: both ends of the UDP conversation.
+type pair struct{ peer, local netip.AddrPort }
+
+// request is what a client asked for with a PREPARE whose cookie held.
+type request struct {
+	pair
+	listener   int
+	peerTunnel uint32
+	features   wire.Features
+	uuid       string
+	heard      time.Duration // when it was last repeated
+}
+
+func (r *request) same(uuid []byte, peerTunnel uint32, features wire.Features) bool {
+	return r.uuid == string(uuid) && r.peerTunnel == peerTunnel && r.features == features
+}
+
+// tunnel is one tunnel, from the admission of its client until its ID is free.
+type tunnel struct {
+	request
+	id         uint32
+	serial     uint64
+	state      state
+	tries      int           // IDs tried so far
+	opened     time.Duration // when it came up
+	due        time.Duration // when it next needs attention
+	place      int           // in the deadlines, -1: not there
+	keepalive  time.Duration // when the next one is due
+	sequence   uint16
+	mtu        int // in force
+	notified   int // what the peer measured, 0: unknown
+	prober     pmtu.Prober
+	bandwidth  uint32 // kbit/s, 0: no limit
+	limitSeq   uint16 // of the last LIMIT that was applied
+	limitKnown bool
+	successor  *request // what the client wants once this tunnel is gone
+}
+
+func (t *tunnel) v6() bool { return !t.peer.Addr().Is4() }
+
+// session gives this side's session ID: the tunnel's own for clients that know
+// unique session IDs, else 1 (PROTOCOL.md, "Set-up").
+func (t *tunnel) session() uint32 {
+	if t.features&wire.UniqueSessionID != 0 {
+		return t.id
+	}
+	return 1
+}
+
+func (t *tunnel) peerSession() uint32 {
+	if t.features&wire.UniqueSessionID != 0 {
+		return t.peerTunnel
+	}
+	return 1
+}
+
+func (t *tunnel) facts() Facts {
+	return Facts{Serial: t.serial, Tunnel: t.id, Session: t.session(), MTU: t.mtu, Peer: t.peer, Local: t.local, UUID: t.uuid}
+}
