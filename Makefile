@@ -1,0 +1,122 @@
+# Every target says what it needs, and as root on Debian installs it. A newcomer brings Go, git and make.
+#
+#   make build       static binaries in build/
+#   make demo        a tour: real tunnels on a real kernel, in a virtual machine
+#   make test        everything: test-unit, test-386, test-mips, test-vm
+#   make bench       the table of figures, native and in the virtual machine
+#   make lint        gofmt, go vet, staticcheck, shellcheck
+#   make size        cross-build the broker and hold it to the size budget
+#   make fuzz        every fuzz test for FUZZTIME (60s) each
+#   make clean       remove build/, fetched kernels included
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unreleased)
+FUZZTIME ?= 60s
+# The tests by name, for a quick turn: make test-vm RUN=TestHarness VM_KERNEL=6.12
+RUN     ?= .
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.6.1
+GOBUILD := $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+NEED    := src/e2e/vm/need
+VM      := src/e2e/vm/run
+COMMANDS := tunneldigger-broker tunneldigger-client
+
+# Size budget for flash, in bytes: the stripped program, and the same as gzip -9 packs it (as an .ipk does).
+SIZE_RAW    := 3300000
+SIZE_PACKED := 1250000
+
+export CGO_ENABLED := 0
+export GOMIPS := softfloat
+export GOMIPS64 := softfloat
+export GOARM := 5
+export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
+
+.PHONY: build test test-unit test-386 test-mips test-vm demo bench lint size fuzz clean go e2e
+.NOTPARALLEL:
+
+build: go
+	@for command in $(COMMANDS); do \
+		echo "$(GOBUILD) -o build/$$command ./src/cmd/$$command"; \
+		$(GOBUILD) -o build/$$command ./src/cmd/$$command || exit 1; \
+	done
+
+# Go cannot be had from Debian 12 itself, whose version is too old.
+go:
+	@found=$$($(GO) env GOVERSION 2>/dev/null) || found=none; \
+	case $$found in \
+	go1.2[3-9]* | go1.[3-9][0-9]* | go[2-9]*) ;; \
+	*) echo "make: Go 1.23 or newer is needed, found: $$found. Unpack one from https://go.dev/dl/ to /usr/local/go" >&2; exit 1 ;; \
+	esac
+
+test: test-unit test-386 test-mips test-vm
+
+test-unit: go
+	$(GO) test ./src/...
+
+test-386: go
+	GOARCH=386 $(GO) test ./src/...
+
+# 32 bits and big-endian, under emulation.
+test-mips: go
+	@$(NEED) qemu-user-static
+	GOARCH=mips $(GO) test -exec qemu-mips-static ./src/...
+
+e2e: build
+	$(GO) test -c -trimpath -buildvcs=false -tags vm -o build/e2e.test ./src/e2e
+
+# On Debian's default kernel in full, then the same tests with smaller numbers (-short) on a second kernel.
+test-vm: e2e
+	VM_TIMEOUT=900 $(VM) build/e2e.test -test.run '$(RUN)' -test.timeout 880s
+ifndef VM_KERNEL
+	VM_KERNEL=6.12 VM_TIMEOUT=300 $(VM) build/e2e.test -test.run '$(RUN)' -test.timeout 280s -test.short
+endif
+
+demo: build
+	@$(GO) test -c -trimpath -buildvcs=false -tags 'vm demo' -o build/demo.test ./src/e2e
+	@VM_TIMEOUT=170 $(VM) build/demo.test -test.run '^TestDemo$$' -test.timeout 160s
+
+bench: build
+	$(GO) test -run '^$$' -bench . -benchmem ./src/...
+	$(GO) test -c -trimpath -buildvcs=false -tags 'vm bench' -o build/bench.test ./src/e2e
+	VM_TIMEOUT=900 $(VM) build/bench.test -test.run '^TestBench' -test.timeout 880s
+
+lint: go
+	@$(NEED) shellcheck
+	@echo gofmt; files=$$(gofmt -l src); [ -z "$$files" ] || { echo "gofmt -w would change:"; echo "$$files"; exit 1; }
+	$(GO) vet ./src/...
+	$(GO) vet -tags 'vm demo bench' ./src/...
+	GOARCH=mips $(GO) vet ./src/...
+	$(GO) run $(STATICCHECK) ./src/...
+	$(GO) run $(STATICCHECK) -tags 'vm demo bench' ./src/...
+	@find src files openwrt .ci -type f -exec awk 'FNR == 1 && /^#!.*sh/ {print FILENAME} {nextfile}' {} + 2>/dev/null | \
+		{ echo shellcheck; xargs -d '\n' shellcheck -x; }
+
+size: go
+	@$(NEED) xz-utils
+	@printf '%-9s %10s %10s %10s\n' GOARCH bytes 'gzip -9' 'xz -9'; \
+	over=0; \
+	for arch in mips mipsle arm arm64 amd64 386 riscv64 mips64; do \
+		file=build/size/tunneldigger-broker-$$arch; \
+		GOARCH=$$arch $(GOBUILD) -o $$file ./src/cmd/tunneldigger-broker || exit 1; \
+		raw=$$(wc -c <$$file); packed=$$(gzip -9c $$file | wc -c); \
+		printf '%-9s %10d %10d %10d\n' $$arch $$raw $$packed $$(xz -9c $$file | wc -c); \
+		case $$arch in mips | mipsle) \
+			[ $$raw -le $(SIZE_RAW) ] && [ $$packed -le $(SIZE_PACKED) ] || over=1 ;; \
+		esac; \
+	done; \
+	echo "budget    $(SIZE_RAW) bytes, $(SIZE_PACKED) as gzip -9, on mips and mipsle"; \
+	[ $$over = 0 ] || { echo "over the budget"; exit 1; }
+
+# A run that ends while an input is being tried can fail with "context deadline exceeded" and no input (a fault of
+# the go command); only a run that names a failing input, or fails in another way, counts.
+fuzz: go
+	@mkdir -p build; \
+	grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' src | while IFS=: read -r file func; do \
+		echo "== $${func#func } in $${file%/*}, $(FUZZTIME)"; \
+		$(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "./$${file%/*}" 2>&1 | tee build/fuzz.log; \
+		grep -q '^ok' build/fuzz.log || \
+			{ grep -q 'context deadline exceeded' build/fuzz.log && ! grep -q 'Failing input' build/fuzz.log; } || exit 1; \
+	done
+
+clean:
+	rm -rf build dist
