@@ -1,0 +1,67 @@
+package sock
+
+import (
+	"fmt"
+	"net/netip"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// option is one integer socket option.
+type option struct{ level, name, value int }
+
+// Both kinds of socket have these, and both need all of them: the kernel takes sockets into one SO_REUSEPORT group, and finds a
+// connected one behind an unconnected one, only when address, device, owner and IPV6_V6ONLY are equal. SO_REUSEADDR stays off:
+// with it, any other program could take the port as well.
+var (
+	shared4 = []option{{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}}
+	shared6 = []option{{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}, {unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1}}
+)
+
+// open makes a non-blocking UDP socket, closed on exec, for addr's family, sets the options in order, ties it to device unless that
+// is empty, and binds it.
+func open(addr netip.AddrPort, device string, rcvbuf int, options ...[]option) (fd int, err error) {
+	var sa sockaddr
+	if err := sa.set(addr); err != nil {
+		return -1, err
+	}
+	fd, err = unix.Socket(int(sa.raw.Family), unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_UDP)
+	if err != nil {
+		return -1, fmt.Errorf("socket: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			unix.Close(fd)
+			fd = -1
+		}
+	}()
+	for _, list := range options {
+		for _, o := range list {
+			if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+				return fd, fmt.Errorf("setsockopt %d/%d: %w", o.level, o.name, err)
+			}
+		}
+	}
+	if rcvbuf > 0 && unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, rcvbuf) != nil {
+		// Without CAP_NET_ADMIN the kernel caps the size; a smaller buffer is no reason to fail.
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, rcvbuf)
+	}
+	if device != "" {
+		if err := unix.BindToDevice(fd, device); err != nil {
+			return fd, fmt.Errorf("bind to device %s: %w", device, err)
+		}
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&sa.raw)), uintptr(sa.len)); errno != 0 {
+		return fd, fmt.Errorf("bind: %w", errno)
+	}
+	return fd, nil
+}
+
+// place names an address and device in an error message.
+func place(addr netip.AddrPort, device string) string {
+	if device == "" {
+		return addr.String()
+	}
+	return addr.String() + " on " + device
+}
