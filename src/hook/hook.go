@@ -1,0 +1,191 @@
+// Package hook runs the operator's programs: those of one tunnel one after another and in the order of its events, those of
+// different tunnels side by side, each in a process group of its own that is killed on time-out, its output in the log.
+// Nothing here holds up the caller.
+package hook
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// MaxWaiting is how many requests may wait. What exceeds it ends at once with ErrFull, so that a hook that hangs cannot fill the
+// memory.
+const MaxWaiting = 8192
+
+// Errors of a Result, besides those that name a program.
+var (
+	ErrFull    = errors.New("too many hooks are waiting")
+	ErrKilled  = errors.New("killed, the broker stops")
+	ErrTimeout = errors.New("killed, it ran longer than its time-out")
+)
+
+// Request is one event: Program, unless it is empty, and then every program of Directory, unless that is empty, each with the
+// same arguments and environment.
+type Request struct {
+	Key       uint64 // requests with the same Key run one after another, in the order of Run; 0: no order
+	Event     string // for the log, like session.up
+	Tunnel    uint32 // for the log, 0: none
+	Program   string // path; not searched in PATH
+	Directory string
+	Args      []string      // without the program's name
+	Env       []string      // NAME=value, added to a minimal environment
+	Timeout   time.Duration // of each program, not of all together; 0 or less: none
+	Tag       uint64        // comes back in the Result
+}
+
+// Result is how a Request ended.
+type Result struct {
+	Tag      uint64
+	Key      uint64
+	Event    string
+	Status   int           // the first exit status that was not 0; -1 when a program did not start or was killed
+	Err      error         // the first failure, nil when Status is 0
+	Duration time.Duration // from the start of the first program, without the time in the queue
+}
+
+// Runner runs requests. Its methods may be called from any goroutine.
+type Runner struct {
+	limit  int
+	log    *slog.Logger
+	notify func()
+
+	mu      sync.Mutex
+	ready   []*Request            // may run, as soon as there is room; first in, first out
+	behind  map[uint64][]*Request // by key: one of the key is running or ready, these come after it
+	blocked int                   // requests in behind
+	running int
+	groups  map[*process]struct{} // processes that can be killed
+	killed  bool
+	done    []Result
+	warned  map[string]bool // files that cannot run and were mentioned
+}
+
+// New returns a Runner of at most limit requests (so programs) at once. Notify is called, from any goroutine, when there is something
+// for Done; it must not block.
+func New(limit int, log *slog.Logger, notify func()) *Runner {
+	return &Runner{
+		limit: max(limit, 1), log: log, notify: notify,
+		behind: make(map[uint64][]*Request), groups: make(map[*process]struct{}), warned: make(map[string]bool),
+	}
+}
+
+// Run queues a request and returns at once; its Result comes with Done. A request for which there is no program takes its turn
+// behind its Key, but starts nothing. The slices belong to the Runner from now on.
+func (r *Runner) Run(req Request) {
+	empty := req.Program == "" && len(r.programs(&req)) == 0
+	r.mu.Lock()
+	before := len(r.done)
+	queue, busy := r.behind[req.Key]
+	busy = busy && req.Key != 0
+	switch {
+	case r.killed:
+		r.finish(Result{Tag: req.Tag, Key: req.Key, Event: req.Event, Status: -1, Err: ErrKilled})
+	case empty && !busy:
+		r.finish(Result{Tag: req.Tag, Key: req.Key, Event: req.Event})
+	case len(r.ready)+r.blocked >= MaxWaiting:
+		r.finish(Result{Tag: req.Tag, Key: req.Key, Event: req.Event, Status: -1, Err: ErrFull})
+	case busy:
+		r.behind[req.Key] = append(queue, &req)
+		r.blocked++
+	default:
+		if req.Key != 0 {
+			r.behind[req.Key] = nil
+		}
+		r.ready = append(r.ready, &req)
+		r.start()
+	}
+	ended := len(r.done) > before
+	r.mu.Unlock()
+	if ended {
+		r.notify()
+	}
+}
+
+// Done returns the results since the last call, in the order in which they ended.
+func (r *Runner) Done() []Result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	done := r.done
+	r.done = nil
+	return done
+}
+
+// Running is how many requests are being carried out.
+func (r *Runner) Running() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.running
+}
+
+// Waiting is how many requests have not been started.
+func (r *Runner) Waiting() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.ready) + r.blocked
+}
+
+// Idle reports whether nothing runs, waits, or is left for Done.
+func (r *Runner) Idle() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.running == 0 && len(r.ready) == 0 && r.blocked == 0 && len(r.done) == 0
+}
+
+// Kill ends everything now, for good: running programs are killed with their process groups, waiting and later requests end with
+// ErrKilled. The results of running ones follow as the kernel reaps them.
+func (r *Runner) Kill() {
+	r.mu.Lock()
+	r.killed = true
+	waiting := r.ready
+	for _, queue := range r.behind {
+		waiting = append(waiting, queue...)
+	}
+	r.ready, r.blocked = nil, 0
+	clear(r.behind)
+	for _, req := range waiting {
+		r.finish(Result{Tag: req.Tag, Key: req.Key, Event: req.Event, Status: -1, Err: ErrKilled})
+	}
+	for p := range r.groups {
+		p.kill(ErrKilled)
+	}
+	r.mu.Unlock()
+	if len(waiting) > 0 {
+		r.notify()
+	}
+}
+
+// finish records a result; the lock is held.
+func (r *Runner) finish(res Result) { r.done = append(r.done, res) }
+
+// start starts what there is room for; the lock is held.
+func (r *Runner) start() {
+	for r.running < r.limit && len(r.ready) > 0 {
+		req := r.ready[0]
+		r.ready[0] = nil
+		r.ready = r.ready[1:]
+		r.running++
+		go r.carryOut(req)
+	}
+}
+
+// carryOut runs the programs of one request and makes room for the next.
+func (r *Runner) carryOut(req *Request) {
+	res := r.runAll(req)
+	r.mu.Lock()
+	r.finish(res)
+	r.running--
+	if queue, ok := r.behind[req.Key]; ok && req.Key != 0 {
+		if len(queue) == 0 {
+			delete(r.behind, req.Key)
+		} else {
+			r.ready = append(r.ready, queue[0])
+			r.behind[req.Key] = queue[1:]
+			r.blocked--
+		}
+	}
+	r.start()
+	r.mu.Unlock()
+	r.notify()
+}

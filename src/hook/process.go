@@ -1,0 +1,220 @@
+package hook
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// environment is what a hook gets besides the facts of its event.
+var environment = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "LANG=C"}
+
+// linger is how long output is still read after a hook has exited: a process it left behind may keep the pipe open for ever.
+const linger = 100 * time.Millisecond
+
+// programs lists what a request runs, in order.
+func (r *Runner) programs(req *Request) []string {
+	var list []string
+	if req.Program != "" {
+		list = append(list, req.Program)
+	}
+	if req.Directory == "" {
+		return list
+	}
+	entries, err := os.ReadDir(req.Directory) // in lexical order
+	if err != nil {
+		if !errors.Is(err, os.ErrNotExist) {
+			r.warnOnce(req.Directory, "the hook directory cannot be read", err.Error())
+		}
+		return list
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		if strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".md") || strings.HasPrefix(name, "README") {
+			continue
+		}
+		path := filepath.Join(req.Directory, name)
+		info, err := os.Stat(path) // follows links
+		if err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		if info.Mode().Perm()&0o111 == 0 {
+			r.warnOnce(path, "a file in the hook directory is not executable and does not run", "chmod +x it, or remove it")
+			continue
+		}
+		list = append(list, path)
+	}
+	return list
+}
+
+// warnOnce mentions a path once, and at most so many of them.
+func (r *Runner) warnOnce(path, what, why string) {
+	r.mu.Lock()
+	again := r.warned[path] || len(r.warned) >= 100
+	if !again {
+		r.warned[path] = true
+	}
+	r.mu.Unlock()
+	if !again {
+		r.log.Warn(what, "path", path, "reason", why)
+	}
+}
+
+// runAll runs the programs of a request, each whether or not the one before failed.
+func (r *Runner) runAll(req *Request) Result {
+	start := time.Now()
+	res := Result{Tag: req.Tag, Key: req.Key, Event: req.Event}
+	for _, path := range r.programs(req) {
+		log := r.log.With("event", req.Event, "tunnel", req.Tunnel, "hook", path)
+		status, err := r.run(req, path, log)
+		if err == nil {
+			continue
+		}
+		log.Error("hook failed", "error", err)
+		if res.Err == nil {
+			res.Status, res.Err = status, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	res.Duration = time.Since(start)
+	return res
+}
+
+var errStart = errors.New("cannot be started")
+
+// run runs one program to its end, or to that of its time.
+func (r *Runner) run(req *Request, path string, log *slog.Logger) (status int, err error) {
+	p, out, err := r.spawn(req, path)
+	if err != nil {
+		return -1, err
+	}
+	defer out.Close()
+	read := make(chan struct{})
+	go func() {
+		logLines(out, log)
+		close(read)
+	}()
+	if req.Timeout > 0 {
+		timer := time.AfterFunc(req.Timeout, func() { p.kill(ErrTimeout) })
+		defer timer.Stop()
+	}
+	wait, err := p.wait()
+	r.mu.Lock()
+	delete(r.groups, p)
+	r.mu.Unlock()
+	out.SetReadDeadline(time.Now().Add(linger))
+	<-read
+	switch {
+	case err != nil:
+		return -1, err
+	case wait.Signaled():
+		return -1, fmt.Errorf("ended by signal: %s", wait.Signal())
+	case wait.ExitStatus() != 0:
+		return wait.ExitStatus(), fmt.Errorf("exit status %d", wait.ExitStatus())
+	}
+	return 0, nil
+}
+
+// spawn starts a program in a process group of its own, unless everything has been killed. What it prints comes from the file.
+func (r *Runner) spawn(req *Request, path string) (*process, *os.File, error) {
+	r.mu.Lock()
+	killed := r.killed
+	r.mu.Unlock()
+	if killed {
+		return nil, nil, ErrKilled
+	}
+	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: open %s: %w", errStart, os.DevNull, err)
+	}
+	defer unix.Close(null)
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return nil, nil, fmt.Errorf("%w: pipe: %w", errStart, err)
+	}
+	defer unix.Close(pipe[1])
+	unix.SetNonblock(pipe[0], true) // so that reading can have a deadline
+	out := os.NewFile(uintptr(pipe[0]), path)
+
+	pid, err := syscall.ForkExec(path, append([]string{path}, req.Args...), &syscall.ProcAttr{
+		Dir:   "/",
+		Env:   append(environment[:len(environment):len(environment)], req.Env...),
+		Files: []uintptr{uintptr(null), uintptr(pipe[1]), uintptr(pipe[1])},
+		Sys:   &syscall.SysProcAttr{Setpgid: true},
+	})
+	if err != nil {
+		out.Close()
+		return nil, nil, fmt.Errorf("%w: %w%s", errStart, err, advice(path, err))
+	}
+	p := &process{pid: pid}
+	r.mu.Lock()
+	r.groups[p] = struct{}{}
+	killed = r.killed
+	r.mu.Unlock()
+	if killed {
+		p.kill(ErrKilled)
+	}
+	return p, out, nil
+}
+
+// advice says what to do about a program that does not start.
+func advice(path string, err error) string {
+	switch {
+	case errors.Is(err, unix.ENOEXEC):
+		return ": begin the script with #!/bin/sh"
+	case errors.Is(err, unix.EACCES):
+		return ": make it executable with chmod +x"
+	case errors.Is(err, unix.ENOENT):
+		if _, err := os.Stat(path); err == nil {
+			return ": the interpreter in its first line does not exist (or the file has DOS line ends)"
+		}
+	}
+	return ""
+}
+
+// process is one started program and its process group, which has the same number.
+type process struct {
+	pid    int
+	mu     sync.Mutex
+	reaped bool
+	cause  error // why it was killed
+}
+
+// kill kills the group, unless its leader has been reaped: then the number may be someone else's.
+func (p *process) kill(cause error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reaped && p.cause == nil {
+		p.cause = cause
+		unix.Kill(-p.pid, unix.SIGKILL)
+	}
+}
+
+// wait waits for the program to end and reaps it. The error is why it was killed.
+func (p *process) wait() (unix.WaitStatus, error) {
+	// First without reaping, so that kill never sees the number of a process that is gone.
+	for unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reaped = true
+	var status unix.WaitStatus
+	_, err := unix.Wait4(p.pid, &status, 0, nil)
+	for err == unix.EINTR {
+		_, err = unix.Wait4(p.pid, &status, 0, nil)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("wait: %w", err)
+	}
+	if status.Signaled() {
+		return status, p.cause
+	}
+	return status, nil
+}
