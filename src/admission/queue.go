@@ -36,17 +36,9 @@ func (q *Queue[K, V]) Ready(now time.Duration) bool {
 }
 
 // Served notes that a newcomer was served at now: the next one may follow an
-// interval later.
-func (q *Queue[K, V]) Served(now time.Duration) {
-	if q.interval > 0 {
-		q.next = max(q.next, now) + q.interval
-		// Time that nobody used is not saved up: two tunnels are never closer
-		// than the interval, as connection_rate_limit promises.
-		if late := now + q.interval; q.next > late {
-			q.next = late
-		}
-	}
-}
+// interval later. Time that nobody used is not saved up: two tunnels are never
+// closer than the interval, as connection_rate_limit promises.
+func (q *Queue[K, V]) Served(now time.Duration) { q.next = now + q.interval }
 
 // Get finds the entry of key; the pointer is good until the entry leaves.
 func (q *Queue[K, V]) Get(key K) (*V, bool) {

@@ -1,0 +1,138 @@
+package admission
+
+import (
+	"testing"
+	"time"
+)
+
+const ms = time.Millisecond
+
+func TestQueueOff(t *testing.T) {
+	q := NewQueue[int, string](0)
+	for i := 0; i < 3; i++ {
+		if !q.Ready(0) {
+			t.Fatal("not ready without an interval")
+		}
+		q.Served(0)
+	}
+	if q.Push(1, "a") || q.Room() != 0 {
+		t.Error("a queue without an interval has room")
+	}
+	if _, ok := q.Get(1); ok {
+		t.Error("found what is not there")
+	}
+	if _, ok := q.Pop(time.Hour); ok {
+		t.Error("something came out of an empty queue")
+	}
+	if _, ok := q.Due(); ok {
+		t.Error("an empty queue is due")
+	}
+}
+
+func TestQueueRoom(t *testing.T) {
+	for _, test := range []struct {
+		interval time.Duration
+		want     int
+	}{
+		{50 * ms, 240}, {200 * ms, 60}, {5 * time.Second, 2}, {12 * time.Second, 1}, {time.Hour, 1},
+	} {
+		if got := NewQueue[int, int](test.interval).Room(); got != test.want {
+			t.Errorf("interval %v: room for %d, want %d", test.interval, got, test.want)
+		}
+	}
+}
+
+// Two newcomers are never served closer to one another than the interval, and
+// time that nobody used is not saved up.
+func TestQueuePacing(t *testing.T) {
+	q := NewQueue[int, int](100 * ms)
+	for _, step := range []struct {
+		at    time.Duration
+		ready bool
+	}{
+		{0, true}, {0, false}, {100*ms - 1, false}, {100 * ms, true}, {150 * ms, false},
+		{10000 * ms, true}, {10000 * ms, false}, {10099 * ms, false}, {10120 * ms, true}, {10219 * ms, false}, {10220 * ms, true},
+	} {
+		if got := q.Ready(step.at); got != step.ready {
+			t.Errorf("at %v: ready %v", step.at, got)
+		}
+		if step.ready {
+			q.Served(step.at)
+		}
+	}
+}
+
+func TestQueueOrder(t *testing.T) {
+	q := NewQueue[int, int](time.Second)
+	q.Served(0)
+	for i := 0; i < q.Room(); i++ {
+		if q.Ready(0) {
+			t.Fatal("ready while others wait")
+		}
+		if !q.Push(i, i) {
+			t.Fatalf("no room for %d", i)
+		}
+	}
+	if q.Push(99, 99) {
+		t.Error("more pushed than there is room for")
+	}
+	if q.Len() != q.Room() {
+		t.Errorf("%d wait, want %d", q.Len(), q.Room())
+	}
+	// Around the ring several times: what leaves makes room at the end.
+	for i := 0; i < 5*q.Room(); i++ {
+		at, ok := q.Due()
+		if want := time.Duration(i+1) * time.Second; !ok || at != want {
+			t.Fatalf("due at %v, want %v", at, want)
+		}
+		if _, ok := q.Pop(at - 1); ok {
+			t.Fatalf("%d came too early", i)
+		}
+		if q.Ready(at) {
+			t.Fatal("a newcomer may overtake those who wait")
+		}
+		v, ok := q.Pop(at)
+		if !ok || v != i {
+			t.Fatalf("got %d, want %d", v, i)
+		}
+		if _, ok := q.Get(i); ok {
+			t.Fatalf("%d is still found", i)
+		}
+		q.Served(at)
+		if !q.Push(i+q.Room(), i+q.Room()) {
+			t.Fatalf("no room again after %d left", i)
+		}
+	}
+}
+
+func TestQueueGet(t *testing.T) {
+	q := NewQueue[string, int](time.Second)
+	q.Served(0)
+	q.Push("a", 1)
+	q.Push("b", 2)
+	v, ok := q.Get("a")
+	if !ok || *v != 1 {
+		t.Fatal("what was pushed is not found")
+	}
+	*v = 10 // a retry keeps its place
+	if got, _ := q.Pop(time.Second); got != 10 {
+		t.Errorf("got %d, want the changed value", got)
+	}
+}
+
+// An entry that the caller finds to be stale costs no turn.
+func TestQueueStale(t *testing.T) {
+	q := NewQueue[string, int](time.Second)
+	q.Served(0)
+	q.Push("stale", 1)
+	q.Push("next", 2)
+	if v, ok := q.Pop(time.Second); !ok || v != 1 {
+		t.Fatalf("got %d", v)
+	}
+	if v, ok := q.Pop(time.Second); !ok || v != 2 {
+		t.Fatalf("got %d, want the one behind the stale one at once", v)
+	}
+	if q.Ready(time.Second) != true {
+		t.Error("nobody was served, so a newcomer may be")
+	}
+}
