@@ -1,0 +1,125 @@
+package hook
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// record is a log handler that keeps what it is given as text.
+type record struct {
+	mu    *sync.Mutex
+	lines *[]string
+	with  string
+}
+
+func (h record) Enabled(context.Context, slog.Level) bool { return true }
+func (h record) WithGroup(string) slog.Handler            { return h }
+func (h record) WithAttrs(attrs []slog.Attr) slog.Handler {
+	for _, a := range attrs {
+		h.with += " " + a.String()
+	}
+	return h
+}
+func (h record) Handle(_ context.Context, r slog.Record) error {
+	line := r.Level.String() + " " + r.Message + h.with
+	r.Attrs(func(a slog.Attr) bool { line += " " + a.String(); return true })
+	h.mu.Lock()
+	*h.lines = append(*h.lines, line)
+	h.mu.Unlock()
+	return nil
+}
+
+// bench is a Runner with its log and a way to wait for results.
+type bench struct {
+	*Runner
+	t      *testing.T
+	dir    string
+	log    record
+	notice chan struct{}
+}
+
+func newBench(t *testing.T, limit int) *bench {
+	b := &bench{t: t, dir: t.TempDir(), log: record{mu: new(sync.Mutex), lines: new([]string)}, notice: make(chan struct{}, 1)}
+	b.Runner = New(limit, slog.New(b.log), func() {
+		select {
+		case b.notice <- struct{}{}:
+		default:
+		}
+	})
+	t.Cleanup(b.Kill)
+	return b
+}
+
+// script writes an executable file and returns its path.
+func (b *bench) script(name, text string) string {
+	b.t.Helper()
+	path := filepath.Join(b.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	return path
+}
+
+// results waits for n of them.
+func (b *bench) results(n int) []Result {
+	b.t.Helper()
+	var all []Result
+	deadline := time.After(30 * time.Second)
+	for len(all) < n {
+		select {
+		case <-b.notice:
+			all = append(all, b.Done()...)
+		case <-deadline:
+			b.t.Fatalf("%d of %d results", len(all), n)
+		}
+	}
+	return all
+}
+
+func (b *bench) logged(part string) bool {
+	b.log.mu.Lock()
+	defer b.log.mu.Unlock()
+	return slices.ContainsFunc(*b.log.lines, func(line string) bool { return strings.Contains(line, part) })
+}
+
+func (b *bench) dump() string {
+	b.log.mu.Lock()
+	defer b.log.mu.Unlock()
+	return strings.Join(*b.log.lines, "\n")
+}
+
+// read returns the lines of a file, none if it is not there.
+func (b *bench) read(name string) []string {
+	text, _ := os.ReadFile(filepath.Join(b.dir, name))
+	return strings.Fields(string(text))
+}
+
+// fifo makes a pipe in the file system, on which scripts wait for release.
+func (b *bench) fifo(name string) string {
+	b.t.Helper()
+	path := filepath.Join(b.dir, name)
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+	return path
+}
+
+// release lets one reader of a fifo go on; it waits for it to be there.
+func (b *bench) release(fifo string) {
+	b.t.Helper()
+	if err := os.WriteFile(fifo, []byte("go\n"), 0); err != nil {
+		b.t.Fatal(err)
+	}
+}

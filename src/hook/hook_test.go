@@ -1,0 +1,152 @@
+package hook
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestNothingToRun(t *testing.T) {
+	b := newBench(t, 1)
+	if err := os.Mkdir(b.dir+"/empty", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i, dir := range []string{"", b.dir + "/empty", b.dir + "/missing"} {
+		b.Run(Request{Key: 1, Directory: dir, Tag: uint64(i)})
+		done := b.Done() // no goroutine: it is there at once
+		if len(done) != 1 || done[0].Tag != uint64(i) || done[0].Err != nil || !b.Idle() {
+			t.Errorf("%q: %+v", dir, done)
+		}
+	}
+	if b.dump() != "" {
+		t.Errorf("logged:\n%s", b.dump())
+	}
+	// Behind a hook of the same key it takes its turn.
+	fifo := b.fifo("go")
+	b.Run(Request{Key: 1, Program: b.script("wait", "#!/bin/sh\nread x < "+fifo), Tag: 10})
+	b.Run(Request{Key: 1, Tag: 11})
+	if done := b.Done(); len(done) != 0 {
+		t.Errorf("overtook: %+v", done)
+	}
+	b.release(fifo)
+	if done := b.results(2); done[0].Tag != 10 || done[1].Tag != 11 {
+		t.Errorf("order %+v", done)
+	}
+}
+
+func TestOrderWithinKeysAndSideBySide(t *testing.T) {
+	b := newBench(t, 2)
+	fifo := b.fifo("go")
+	path := b.script("hook", "#!/bin/sh\ncase $2 in wait) read x < "+fifo+";; esac\necho $1 >> "+b.dir+"/ran\n")
+	run := func(key uint64, args ...string) { b.Run(Request{Key: key, Program: path, Args: args}) }
+	run(1, "1a", "wait")
+	run(1, "1b")
+	run(1, "1c")
+	run(2, "2a")
+	run(2, "2b")
+	b.results(2) // both of key 2, while 1a stands still
+	if got := b.read("ran"); !slices.Equal(got, []string{"2a", "2b"}) || b.Running() != 1 || b.Waiting() != 2 {
+		t.Errorf("ran %q, running %d, waiting %d", got, b.Running(), b.Waiting())
+	}
+	b.release(fifo)
+	b.results(3)
+	if got := b.read("ran"); !slices.Equal(got, []string{"2a", "2b", "1a", "1b", "1c"}) {
+		t.Errorf("ran %q", got)
+	}
+	if !b.Idle() {
+		t.Error("not idle")
+	}
+	if len(b.behind) != 0 || len(b.groups) != 0 {
+		t.Errorf("left: %v %v", b.behind, b.groups)
+	}
+}
+
+func TestManyRequests(t *testing.T) {
+	const limit = 4
+	b := newBench(t, limit)
+	before := descriptors(t)
+	// Each hook takes a place of its own among the limit and gives it back; a fifth would find none.
+	path := b.script("hook", `#!/bin/sh
+for i in 1 2 3 4; do
+	if mkdir `+b.dir+`/place$i 2>/dev/null; then rmdir `+b.dir+`/place$i; exit 0; fi
+done
+exit 1
+`)
+	for i := range 1000 {
+		b.Run(Request{Key: uint64(i % 100), Program: path, Tag: uint64(i)})
+		if n := b.Running(); n > limit {
+			t.Fatalf("%d at once", n)
+		}
+	}
+	last := make(map[uint64]uint64)
+	for _, res := range b.results(1000) {
+		if res.Err != nil {
+			t.Fatalf("%+v", res)
+		}
+		if previous, ok := last[res.Key]; ok && res.Key != 0 && previous > res.Tag {
+			t.Errorf("key %d: %d after %d", res.Key, res.Tag, previous)
+		}
+		last[res.Key] = res.Tag
+	}
+	if after := descriptors(t); after > before {
+		t.Errorf("descriptors: %d, then %d", before, after)
+	}
+	if err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG, nil); err != unix.ECHILD {
+		t.Errorf("a child is left: %v", err)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	b := newBench(t, 1)
+	path := b.script("hang", "#!/bin/sh\nsleep 1000\n")
+	for range 1 + MaxWaiting {
+		b.Run(Request{Program: path})
+	}
+	if n := len(b.Done()); n != 0 || b.Waiting() != MaxWaiting {
+		t.Errorf("%d ended, %d waiting", n, b.Waiting())
+	}
+	b.Run(Request{Program: path})
+	if done := b.Done(); len(done) != 1 || done[0].Err != ErrFull {
+		t.Errorf("%+v", done)
+	}
+}
+
+func TestKill(t *testing.T) {
+	b := newBench(t, 2)
+	fifo := b.fifo("alive")
+	path := b.script("hang", "#!/bin/sh\nexec 3> "+fifo+"\nsleep 1000 &\necho up >&3\nsleep 1000\n")
+	b.Run(Request{Key: 1, Program: path, Directory: b.dir})
+	b.Run(Request{Key: 1, Program: path})
+	b.Run(Request{Key: 2, Program: b.script("hang2", "#!/bin/sh\nsleep 1000\n")})
+	b.Run(Request{Key: 3, Program: path})
+	file, err := os.Open(fifo) // waits for the writer
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	b.Kill()
+	for _, res := range b.results(4) {
+		if !errors.Is(res.Err, ErrKilled) || res.Status != -1 {
+			t.Errorf("%+v", res)
+		}
+	}
+	var rest [64]byte
+	for err = nil; err == nil; {
+		_, err = file.Read(rest[:]) // to the end: sleep is dead too
+	}
+	b.Run(Request{Program: path})
+	if done := b.Done(); len(done) != 1 || done[0].Err != ErrKilled || !b.Idle() {
+		t.Errorf("%+v", done)
+	}
+}
