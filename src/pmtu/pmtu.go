@@ -50,9 +50,10 @@ func New(v6 bool, now time.Duration) Prober {
 func (p *Prober) Due() time.Duration { return p.next }
 
 // Fire is called when Due has come. It appends the UDP payload sizes to probe
-// now, in bytes, and tells whether the outcome changed, which can only be
-// downward here. heard is when the peer was last heard: a round without a
-// single acknowledgement means "nothing passes" only if the peer lives.
+// now, in bytes, and tells whether the outcome changed: here that is the first
+// one, or a smaller one. heard is when the peer was last heard: a round without
+// a single acknowledgement means "nothing passes" only if the peer was heard
+// after it began, since a client may take long to make its end of a new tunnel.
 func (p *Prober) Fire(now, heard time.Duration, out []int) ([]int, bool) {
 	if p.idle {
 		p.idle, p.burst, p.best, p.began = false, 0, 0, now
@@ -148,7 +149,7 @@ func (p *Prober) end(now, heard time.Duration) bool {
 	switch {
 	case p.best != 0:
 		p.path = p.best
-	case heard >= p.began:
+	case heard > p.began:
 		p.path = sizes[len(sizes)-1]
 	}
 	if p.path != before {
