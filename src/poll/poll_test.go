@@ -1,0 +1,203 @@
+package poll
+
+import (
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func newPoller(t testing.TB) *Poller {
+	p, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func pair(t testing.TB) (a, b int) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
+	return fds[0], fds[1]
+}
+
+// wait returns the only event, or the zero one.
+func wait(t testing.TB, p *Poller, timeout time.Duration) Event {
+	t.Helper()
+	var events [4]Event
+	n, err := p.Wait(timeout, events[:])
+	if err != nil || n > 1 {
+		t.Fatalf("%d events, %v", n, err)
+	}
+	if n == 0 {
+		return Event{}
+	}
+	return events[0]
+}
+
+func TestEvents(t *testing.T) {
+	p := newPoller(t)
+	a, b := pair(t)
+	const token = 0xfedcba9876543210 // every bit comes back
+	if err := p.Add(a, token, Read); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Add(a, token, Read); !errors.Is(err, unix.EEXIST) {
+		t.Errorf("twice: %v", err)
+	}
+	if ev := wait(t, p, 0); ev != (Event{}) {
+		t.Errorf("nothing: %+v", ev)
+	}
+	unix.Write(b, []byte("x"))
+	for range 2 { // level-triggered
+		if ev := wait(t, p, -1); ev != (Event{Token: token, Readable: true}) {
+			t.Errorf("readable: %+v", ev)
+		}
+	}
+	var buf [1]byte
+	unix.Read(a, buf[:])
+	if ev := wait(t, p, 0); ev != (Event{}) {
+		t.Errorf("read: %+v", ev)
+	}
+	if err := p.Modify(a, 1, Read|Write); err != nil {
+		t.Fatal(err)
+	}
+	if ev := wait(t, p, time.Hour); ev != (Event{Token: 1, Writable: true}) {
+		t.Errorf("writable: %+v", ev)
+	}
+	unix.Shutdown(b, unix.SHUT_RDWR)
+	if ev := wait(t, p, time.Hour); ev != (Event{Token: 1, Readable: true, Writable: true, Hup: true}) {
+		t.Errorf("hang-up: %+v", ev)
+	}
+	if err := p.Remove(a); err != nil {
+		t.Fatal(err)
+	}
+	if ev := wait(t, p, 0); ev != (Event{}) {
+		t.Errorf("removed: %+v", ev)
+	}
+	if err := p.Remove(a); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("removed twice: %v", err)
+	}
+	if err := p.Add(-1, 0, Read); !errors.Is(err, unix.EBADF) {
+		t.Errorf("no descriptor: %v", err)
+	}
+	if _, err := p.Wait(0, nil); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("no room: %v", err)
+	}
+}
+
+func TestMoreEventsThanRoom(t *testing.T) {
+	p := newPoller(t)
+	for token := range uint64(3) {
+		w, err := NewWake()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		w.Notify()
+		if err := p.Add(w.FD(), token, Read); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := make(map[uint64]bool)
+	for range 3 { // the kernel takes turns
+		var events [2]Event
+		n, err := p.Wait(0, events[:])
+		if n != 2 || err != nil {
+			t.Fatal(n, err)
+		}
+		seen[events[0].Token], seen[events[1].Token] = true, true
+	}
+	if len(seen) != 3 {
+		t.Errorf("saw %v", seen)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	p := newPoller(t)
+	start := time.Now()
+	const timeout = 10*time.Millisecond + 1
+	if ev := wait(t, p, timeout); ev != (Event{}) {
+		t.Errorf("%+v", ev)
+	}
+	if passed := time.Since(start); passed < timeout {
+		t.Errorf("%v is too early", passed)
+	}
+	for d, want := range map[time.Duration]int{
+		-1: -1, math.MinInt64: -1, 0: 0, 1: 1, time.Millisecond: 1, time.Millisecond + 1: 2, time.Hour: 3600_000, math.MaxInt64: math.MaxInt32,
+	} {
+		if got := milliseconds(d); got != want {
+			t.Errorf("%v: %d ms, want %d", d, got, want)
+		}
+	}
+}
+
+func TestSignalEndsWaitQuietly(t *testing.T) {
+	p := newPoller(t)
+	// The runtime interrupts a thread with SIGURG to preempt it; here one is sent until Wait comes back from one.
+	stop := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				unix.Kill(unix.Getpid(), unix.SIGURG)
+			}
+		}
+	}()
+	defer close(stop)
+	if ev := wait(t, p, 50*time.Millisecond); ev != (Event{}) {
+		t.Errorf("%+v", ev)
+	}
+}
+
+func TestWake(t *testing.T) {
+	p := newPoller(t)
+	w, err := NewWake()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := p.Add(w.FD(), 5, Read); err != nil {
+		t.Fatal(err)
+	}
+	w.Drain() // without a notification: does not block
+	go w.Notify()
+	if ev := wait(t, p, -1); ev != (Event{Token: 5, Readable: true}) {
+		t.Errorf("%+v", ev)
+	}
+	w.Notify()
+	w.Notify()
+	w.Drain()
+	if ev := wait(t, p, 0); ev != (Event{}) {
+		t.Errorf("drained: %+v", ev)
+	}
+}
+
+func TestNoAllocation(t *testing.T) {
+	p := newPoller(t)
+	w, err := NewWake()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := p.Add(w.FD(), 1, Read); err != nil {
+		t.Fatal(err)
+	}
+	events := make([]Event, 8)
+	if n := testing.AllocsPerRun(100, func() {
+		w.Notify()
+		p.Wait(-1, events)
+		w.Drain()
+		p.Wait(0, events)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
