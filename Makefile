@@ -12,7 +12,7 @@
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unreleased)
 FUZZTIME ?= 60s
-# The tests by name, for a quick turn: make test-vm RUN=TestHarness VM_KERNEL=6.12
+# For a quick turn, tests by name on one kernel: make test-vm RUN=Harness VM_KERNEL=6.12
 RUN     ?= .
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.6.1
@@ -31,7 +31,7 @@ export GOMIPS64 := softfloat
 export GOARM := 5
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: build test test-unit test-386 test-mips test-vm demo bench lint size fuzz clean go e2e
+.PHONY: build test test-unit test-386 test-mips test-vm demo bench lint size fuzz clean go
 .NOTPARALLEL:
 
 build: go
@@ -61,14 +61,11 @@ test-mips: go
 	@$(NEED) qemu-user-static
 	GOARCH=mips $(GO) test -exec qemu-mips-static ./src/...
 
-e2e: build
-	$(GO) test -c -trimpath -buildvcs=false -tags vm -o build/e2e.test ./src/e2e
-
-# On Debian's default kernel in full, then the same tests with smaller numbers (-short) on a second kernel.
-test-vm: e2e
-	VM_TIMEOUT=900 $(VM) build/e2e.test -test.run '$(RUN)' -test.timeout 880s
+# On Debian's default kernel in full, then the same tests with smaller numbers on a second kernel.
+test-vm: build
+	src/e2e/vm/test '$(RUN)'
 ifndef VM_KERNEL
-	VM_KERNEL=6.12 VM_TIMEOUT=300 $(VM) build/e2e.test -test.run '$(RUN)' -test.timeout 280s -test.short
+	VM_KERNEL=6.12 src/e2e/vm/test -short '$(RUN)'
 endif
 
 demo: build

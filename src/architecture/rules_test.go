@@ -1,0 +1,115 @@
+package architecture
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+const (
+	module   = "tunneldigger/"
+	maxLines = 300
+)
+
+// pure packages take their clock, randomness, input and output from their caller.
+var pure = []string{"wire", "cookie", "admission", "pmtu", "broker", "config", "client", "simulate"}
+
+// may tells which packages of the tree a package may import: one direction, from cmd down to the pure ones.
+var may = map[string][]string{
+	// The pure ones.
+	"wire":      {},
+	"cookie":    {},
+	"admission": {},
+	"pmtu":      {"wire"},
+	"config":    {},
+	"broker":    {"wire", "cookie", "admission", "pmtu", "config"},
+	"client":    {"wire", "pmtu"},
+	"simulate":  {"wire", "cookie", "admission", "pmtu", "config", "broker", "client"},
+
+	// The adapters, each to one part of the system.
+	"nl":     {},
+	"l2tp":   {"nl"},
+	"link":   {"nl"},
+	"shaper": {"nl"},
+	"sock":   {},
+	"poll":   {},
+	"hook":   {},
+
+	// What puts them together.
+	"config/uci":              {"config"},
+	"config/classic":          {"config"},
+	"logline":                 {},
+	"probe":                   {"wire"},
+	"daemon":                  {"wire", "cookie", "config", "broker", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook"},
+	"agent":                   {"wire", "client", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook"},
+	"cmd/tunneldigger-broker": {"config", "config/uci", "config/classic", "logline", "probe", "daemon"},
+	"cmd/tunneldigger-client": {"client", "logline", "agent"},
+
+	// For tests only.
+	"nl/nltest":    {},
+	"architecture": {},
+	"e2e":          {"wire", "client"},
+}
+
+// forbidden tells whether a pure package may not import the package of that path.
+func forbidden(path string) bool {
+	below := func(root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
+	return below("os") || below("net") && path != "net/netip" || below("syscall") || below("golang.org/x/sys") || path == "crypto/rand"
+}
+
+// Functions that a pure package does not call, and those that are for cmd alone.
+var (
+	clock = map[string][]string{"time": {"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}}
+	exit  = map[string][]string{"os": {"Exit"}, "log": {"Fatal", "Fatalf", "Fatalln"}}
+)
+
+// faults lists what breaks a rule, sorted.
+func (t tree) faults() []string {
+	var found []string
+	add := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+
+	for name, p := range t.packages {
+		allowed, placed := may[name]
+		if !placed {
+			add("src/%s: has no place yet: give it one in src/architecture", name)
+			continue
+		}
+		if p.Doc == "" {
+			add("src/%s: has no package comment", name)
+		}
+		for _, path := range p.Imports {
+			if slices.Contains(pure, name) && forbidden(path) {
+				add("src/%s: is pure and imports %s", name, path)
+			}
+			if inner, found := strings.CutPrefix(path, module+"src/"); found && !slices.Contains(allowed, inner) {
+				add("src/%s: may not import src/%s", name, inner)
+			}
+		}
+	}
+	for _, f := range t.files {
+		if f.err != nil {
+			add("%v", f.err)
+			continue
+		}
+		if slices.Contains(pure, f.pkg) {
+			for _, u := range f.uses(clock) {
+				add("%s:%d: a pure package uses %s", f.path, u.line, u.name)
+			}
+		}
+		if !strings.HasPrefix(f.pkg, "cmd/") {
+			for _, u := range f.uses(exit) {
+				add("%s:%d: only src/cmd may use %s", f.path, u.line, u.name)
+			}
+		}
+		if f.lines > maxLines && !slices.Contains(t.long, f.path) {
+			add("%s: %d lines are more than %d: split it, or give the reason in src/README.md", f.path, f.lines, maxLines)
+		}
+	}
+	for _, path := range t.long {
+		if !slices.ContainsFunc(t.files, func(f file) bool { return f.path == path && f.lines > maxLines }) {
+			add("src/README.md: %s has a reason to be long and is not", path)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
