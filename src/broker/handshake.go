@@ -63,7 +63,7 @@ func (b *Broker) load(f wire.Features) uint16 {
 	if b.stopping || taken >= b.limit || b.noOld && f&wire.UniqueSessionID == 0 {
 		return 65535
 	}
-	return uint16(taken * 65535 / b.limit)
+	return uint16(uint32(taken) * 65535 / uint32(b.limit)) // fits: taken is below 65535
 }
 
 // prepare takes in a PREPARE. What it asks for is believed only when the cookie
@@ -81,7 +81,7 @@ func (b *Broker) prepare(now time.Duration, from pair, listener int, payload []b
 	}
 	features := m.Features & known
 	if t := b.pairs[from]; t != nil && t.state != closing && t.state != destroying && t.same(m.UUID, m.TunnelID, features) {
-		t.heard = now
+		t.heard, t.successor = now, nil
 		if t.state == up {
 			b.repeated(now, t)
 		}
@@ -136,6 +136,13 @@ func (b *Broker) succeed(now time.Duration, t *tunnel, r *request) {
 		fallthrough
 	default:
 		t.successor = r
+	}
+}
+
+// succession lets the successor of t in, unless it has gone elsewhere.
+func (b *Broker) succession(now time.Duration, t *tunnel) {
+	if r := t.successor; r != nil && now-r.heard <= stale {
+		b.admit(now, *r)
 	}
 }
 
@@ -197,29 +204,31 @@ func (b *Broker) create(t *tunnel) {
 // failed undoes what start did; the executor left nothing in the kernel.
 func (b *Broker) failed(now time.Duration, t *tunnel, f Fault) {
 	b.forget(t)
-	b.ids.setAside(t.id, now)
-	if t.successor != nil {
-		b.admit(now, *t.successor)
-		return
-	}
+	why := RefusedFailure
 	switch f {
 	case FaultExists:
+		b.ids.setAside(t.id, now)
 		b.note(NoteSetAside, t.facts(), ReasonNone)
-		if id, ok := b.ids.take(now); ok && t.tries < maxTries {
+	case FaultOldSession:
+		b.noOld, why = true, RefusedOldClient
+		b.note(NoteOldSessions, t.facts(), ReasonNone)
+		fallthrough
+	default:
+		b.ids.give(t.id)
+	}
+	if t.successor != nil {
+		b.succession(now, t)
+		return
+	}
+	if f == FaultExists && t.tries < maxTries && !b.stopping {
+		if id, ok := b.ids.take(now); ok {
 			t.id = id
 			b.tunnels[id], b.pairs[t.pair] = t, t
 			b.create(t)
 			return
-		} else if ok {
-			b.ids.give(id)
 		}
-	case FaultOldSession:
-		b.noOld = true
-		b.note(NoteOldSessions, t.facts(), ReasonNone)
-		b.refuse(t.request, RefusedOldClient)
-		return
 	}
-	b.refuse(t.request, RefusedFailure)
+	b.refuse(t.request, why)
 }
 
 // refuse answers a PREPARE by ERROR. Old clients expect it to be empty.

@@ -11,7 +11,10 @@ import (
 func (b *Broker) opened(now time.Duration, t *tunnel) {
 	t.state, t.opened, t.heard = up, now, now
 	b.stats.Opened++
-	b.sendTunnel(t)
+	// A client that has another identity by now must not take this for its own.
+	if t.successor == nil && !b.stopping {
+		b.sendTunnel(t)
+	}
 	b.note(NoteUp, t.facts(), ReasonNone)
 	if t.bandwidth = b.config.BandwidthDownDefault; t.bandwidth != 0 {
 		b.shape(t)
@@ -33,11 +36,13 @@ func (b *Broker) opened(now time.Duration, t *tunnel) {
 	}
 }
 
-// close ends a tunnel: the client is told, unless it asked for it, then
-// session.pre-down runs, the interface goes, session.down runs.
+// close ends a tunnel: the client is told, then session.pre-down runs, the
+// interface goes, session.down runs. A client that asked for it need not be
+// told. One that came back with another identity must not: it would take the
+// ERROR for the answer to its PREPARE and avoid this broker.
 func (b *Broker) close(now time.Duration, t *tunnel, why Reason) {
 	b.stats.Reasons[why]++
-	if why != ClosedByPeer {
+	if why != ClosedByPeer && why != ClosedReplaced {
 		e := b.send(t)
 		e.length = uint8(len(wire.AppendErrorReason(e.message[:0], wireReason(why))))
 	}
@@ -53,8 +58,6 @@ func wireReason(why Reason) wire.Reason {
 		return wire.ReasonBrokerTimeout
 	case ClosedStopping:
 		return wire.ReasonBrokerShutdown
-	case ClosedReplaced:
-		return wire.ReasonBrokerOther
 	}
 	return wire.ReasonBrokerFailure
 }
@@ -92,9 +95,7 @@ func (b *Broker) destroyed(now time.Duration, t *tunnel) {
 	b.deadlines.schedule(t, false)
 	delete(b.pairs, t.pair)
 	b.hook(config.EventSessionDown, t)
-	if r := t.successor; r != nil && now-r.heard <= stale {
-		b.admit(now, *r)
-	}
+	b.succession(now, t)
 }
 
 // forget takes out a tunnel that never came up.
