@@ -17,8 +17,8 @@ type Config struct {
 	// Brokers are the enabled broker sections in file order. It may be empty:
 	// whether a daemon without brokers makes sense is the daemon's business.
 	Brokers []Broker
-	// Bridges are the bridge sections in file order. The more specific one
-	// applies to a tunnel, see [Config.BridgeFor].
+	// Bridges are the bridge sections in file order, without those for a
+	// broker that is not enabled. See [Config.BridgeFor].
 	Bridges []Bridge
 	Hooks   Hooks
 	Log     Log
@@ -82,8 +82,8 @@ type Bridge struct {
 	Interface string
 	// Isolate sets bridge port isolation.
 	Isolate bool
-	// Broker selects the tunnels of the broker section of this name, "" those
-	// of every section. It may name a section that is not enabled.
+	// Broker selects the tunnels of the broker section of this name, which is
+	// among the Brokers; "" those of every section.
 	Broker string
 }
 

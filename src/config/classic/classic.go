@@ -1,0 +1,159 @@
+// Package classic reads the INI file of the reference broker, l2tp_broker.cfg.
+//
+// The dialect is that of Python 3's configparser as the reference broker uses
+// it: "name = value" or "name: value", names in any case, lines that are
+// indented deeper than their option continue it, comments with '#' or ';' on
+// lines of their own only, a section or an option at most once.
+// What Python takes and nobody means is refused here: a comment behind a value
+// (which Python makes part of the value), a reference to another option with
+// '%', text behind a section's ']'.
+//
+// The scanner is our own. gopkg.in/ini.v1 reads another dialect (other rules
+// for continued lines, for comments and for quotes), has no line numbers, which
+// every message needs, and is larger than all of this.
+package classic
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"tunneldigger/src/config"
+)
+
+// Read reads a file. The error is of type [config.Faults] where the file can be
+// read but something in it is wrong.
+func Read(path string) (*config.Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	defer f.Close()
+	text, err := config.ReadAll(f)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration %s: %w", path, err)
+	}
+	return Parse(path, text)
+}
+
+// Parse reads a text as Read does; name stands for the file in messages.
+func Parse(name string, text []byte) (*config.Config, error) {
+	s := &scanner{src: config.Source{File: name, Classic: true}}
+	s.scan(string(text))
+	return config.Build(s.src)
+}
+
+// maxLines bounds how many faults a file that is none of ours can have.
+const maxLines = 2000
+
+// scanner collects the sections of a text.
+type scanner struct {
+	src     config.Source
+	line    int
+	section *config.Section // nil: none yet, or one that is left out
+	any     bool            // there was a section
+	option  *config.Option  // that deeper lines continue; nil right after a header
+	indent  int             // of the option's line
+}
+
+func (s *scanner) fault(format string, args ...any) {
+	s.src.Faults = append(s.src.Faults, config.Fault{File: s.src.File, Line: s.line, Text: fmt.Sprintf(format, args...)})
+}
+
+func (s *scanner) scan(text string) {
+	// Python ends a line at any of these.
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
+	used := 0
+	for _, line := range strings.Split(text, "\n") {
+		s.line++
+		content := strings.TrimSpace(line)
+		if content == "" || comment(content) {
+			continue
+		}
+		if used++; used > maxLines {
+			s.fault("want at most %d lines that are not empty", maxLines)
+			return
+		}
+		s.read(content, len(line)-len(strings.TrimLeft(line, " \t\v\f")))
+	}
+}
+
+func comment(s string) bool { return s[0] == '#' || s[0] == ';' }
+
+// read takes one line without the blanks around it.
+func (s *scanner) read(content string, indent int) {
+	if s.option != nil && indent > s.indent {
+		s.value(content)
+		return
+	}
+	s.indent = indent
+	if content[0] == '[' {
+		s.header(content)
+		return
+	}
+	at := strings.IndexAny(content, "=:")
+	name := ""
+	if at > 0 {
+		name = strings.ToLower(strings.TrimSpace(content[:at]))
+	}
+	// A line that is wrong has an option too, so that deeper lines are not
+	// taken for options; it belongs to no section.
+	s.option = &config.Option{Name: name, Line: s.line}
+	switch {
+	case name == "":
+		s.fault("%s: want a line of the form name = value", config.Quote(content))
+	case !s.any:
+		s.fault("option %s stands before the first section", config.Quote(name))
+	case s.section != nil:
+		for _, o := range s.section.Options {
+			if o.Name == name {
+				s.fault("%s: %s is there already, on line %d", s.section.Type, name, o.Line)
+				return
+			}
+		}
+		s.section.Options = append(s.section.Options, *s.option)
+		s.option = &s.section.Options[len(s.section.Options)-1]
+		if text := strings.TrimSpace(content[at+1:]); text != "" {
+			s.value(text)
+		}
+	}
+}
+
+// header opens a section.
+func (s *scanner) header(content string) {
+	s.section, s.option, s.any = nil, nil, true
+	end := strings.IndexByte(content, ']')
+	if end < 2 {
+		s.fault("%s: want [name] to begin a section", config.Quote(content))
+		return
+	}
+	name := content[1:end]
+	if rest := strings.TrimSpace(content[end+1:]); rest != "" && !comment(rest) {
+		s.fault("[%s]: %s stands behind it: want it on a line of its own", name, config.Quote(rest))
+	}
+	for _, t := range s.src.Sections {
+		if t.Type == name {
+			s.fault("[%s] is there already, on line %d", name, t.Line)
+			return
+		}
+	}
+	s.src.Sections = append(s.src.Sections, config.Section{Type: name, Line: s.line})
+	s.section = &s.src.Sections[len(s.src.Sections)-1]
+}
+
+// value adds a line to the value of the option.
+func (s *scanner) value(text string) {
+	label := s.option.Name + ": " + config.Quote(text)
+	for i, c := range text {
+		if (c == ';' || c == '#') && (i == 0 || text[i-1] == ' ' || text[i-1] == '\t') {
+			s.fault("%s: want a comment on a line of its own", label)
+			return
+		}
+	}
+	plain := strings.ReplaceAll(text, "%%", "")
+	if strings.Contains(plain, "%") {
+		s.fault("%s: want the value itself instead of a reference, and %%%% for a percent sign", label)
+		return
+	}
+	s.option.Values = append(s.option.Values, config.Value{Line: s.line, Text: strings.ReplaceAll(text, "%%", "%")})
+}
