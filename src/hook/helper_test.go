@@ -1,8 +1,6 @@
 package hook
 
 import (
-	"context"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,30 +10,21 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/logline"
 )
 
-// record is a log handler that keeps what it is given as text.
+// record keeps what is logged, line by line.
 type record struct {
-	mu    *sync.Mutex
-	lines *[]string
-	with  string
+	mu    sync.Mutex
+	lines []string
 }
 
-func (h record) Enabled(context.Context, slog.Level) bool { return true }
-func (h record) WithGroup(string) slog.Handler            { return h }
-func (h record) WithAttrs(attrs []slog.Attr) slog.Handler {
-	for _, a := range attrs {
-		h.with += " " + a.String()
-	}
-	return h
-}
-func (h record) Handle(_ context.Context, r slog.Record) error {
-	line := r.Level.String() + " " + r.Message + h.with
-	r.Attrs(func(a slog.Attr) bool { line += " " + a.String(); return true })
-	h.mu.Lock()
-	*h.lines = append(*h.lines, line)
-	h.mu.Unlock()
-	return nil
+func (r *record) Write(line []byte) (int, error) {
+	r.mu.Lock()
+	r.lines = append(r.lines, string(line))
+	r.mu.Unlock()
+	return len(line), nil
 }
 
 // bench is a Runner with its log and a way to wait for results.
@@ -43,13 +32,13 @@ type bench struct {
 	*Runner
 	t      *testing.T
 	dir    string
-	log    record
+	log    *record
 	notice chan struct{}
 }
 
 func newBench(t *testing.T, limit int) *bench {
-	b := &bench{t: t, dir: t.TempDir(), log: record{mu: new(sync.Mutex), lines: new([]string)}, notice: make(chan struct{}, 1)}
-	b.Runner = New(limit, slog.New(b.log), func() {
+	b := &bench{t: t, dir: t.TempDir(), log: new(record), notice: make(chan struct{}, 1)}
+	b.Runner = New(limit, logline.New(b.log, logline.Debug, false), func() {
 		select {
 		case b.notice <- struct{}{}:
 		default:
@@ -91,13 +80,13 @@ func (b *bench) results(n int) []Result {
 func (b *bench) logged(part string) bool {
 	b.log.mu.Lock()
 	defer b.log.mu.Unlock()
-	return slices.ContainsFunc(*b.log.lines, func(line string) bool { return strings.Contains(line, part) })
+	return slices.ContainsFunc(b.log.lines, func(line string) bool { return strings.Contains(line, part) })
 }
 
 func (b *bench) dump() string {
 	b.log.mu.Lock()
 	defer b.log.mu.Unlock()
-	return strings.Join(*b.log.lines, "\n")
+	return strings.Join(b.log.lines, "")
 }
 
 // read returns the lines of a file, none if it is not there.

@@ -5,9 +5,10 @@ package hook
 
 import (
 	"errors"
-	"log/slog"
 	"sync"
 	"time"
+
+	"tunneldigger/src/logline"
 )
 
 // MaxWaiting is how many requests may wait. What exceeds it ends at once with ErrFull, so that a hook that hangs cannot fill the
@@ -48,7 +49,7 @@ type Result struct {
 // Runner runs requests. Its methods may be called from any goroutine.
 type Runner struct {
 	limit  int
-	log    *slog.Logger
+	log    *logline.Logger
 	notify func()
 
 	mu      sync.Mutex
@@ -64,7 +65,7 @@ type Runner struct {
 
 // New returns a Runner of at most limit requests (so programs) at once. Notify is called, from any goroutine, when there is something
 // for Done; it must not block.
-func New(limit int, log *slog.Logger, notify func()) *Runner {
+func New(limit int, log *logline.Logger, notify func()) *Runner {
 	return &Runner{
 		limit: max(limit, 1), log: log, notify: notify,
 		behind: make(map[uint64][]*Request), groups: make(map[*process]struct{}), warned: make(map[string]bool),

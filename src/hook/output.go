@@ -2,12 +2,9 @@ package hook
 
 import (
 	"bytes"
-	"fmt"
 	"io"
-	"log/slog"
-	"strconv"
-	"strings"
-	"unicode/utf8"
+
+	"tunneldigger/src/logline"
 )
 
 // Bounds of what one hook can put into the log.
@@ -18,7 +15,7 @@ const (
 
 // logLines logs what r yields, line by line, until it ends or fails. It goes on reading when there is nothing to log any more, so
 // that the writer is not held up.
-func logLines(r io.Reader, log *slog.Logger) {
+func logLines(r io.Reader, log *logline.Logger) {
 	var (
 		buf     [4096]byte
 		line    []byte
@@ -29,7 +26,7 @@ func logLines(r io.Reader, log *slog.Logger) {
 	end := func() {
 		lines++
 		if lines <= maxLines {
-			text := printable(line)
+			text := string(bytes.TrimSuffix(line, []byte{'\r'}))
 			if cut {
 				text += "…"
 			}
@@ -61,23 +58,4 @@ func logLines(r io.Reader, log *slog.Logger) {
 	if lines > maxLines {
 		log.Warn("hook output left out", "lines", lines-maxLines)
 	}
-}
-
-// printable makes a line fit for a log: control characters and bytes that are not UTF-8 come as \xNN, a carriage return at the end
-// goes.
-func printable(line []byte) string {
-	line = bytes.TrimSuffix(line, []byte{'\r'})
-	var b strings.Builder
-	for len(line) > 0 {
-		c, size := utf8.DecodeRune(line)
-		if c == '\t' || strconv.IsPrint(c) && (c != utf8.RuneError || size > 1) {
-			b.Write(line[:size])
-		} else {
-			for _, octet := range line[:size] {
-				fmt.Fprintf(&b, "\\x%02x", octet)
-			}
-		}
-		line = line[size:]
-	}
-	return b.String()
 }

@@ -3,7 +3,6 @@ package hook
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/logline"
 )
 
 // environment is what a hook gets besides the facts of its event.
@@ -90,7 +91,7 @@ func (r *Runner) runAll(req *Request) Result {
 var errStart = errors.New("cannot be started")
 
 // run runs one program to its end, or to that of its time.
-func (r *Runner) run(req *Request, path string, log *slog.Logger) (status int, err error) {
+func (r *Runner) run(req *Request, path string, log *logline.Logger) (status int, err error) {
 	p, out, err := r.spawn(req, path)
 	if err != nil {
 		return -1, err

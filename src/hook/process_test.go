@@ -28,10 +28,10 @@ ls /proc/self/fd | wc -l
 		t.Errorf("result %+v", res)
 	}
 	for _, want := range []string{
-		"args 2 100 a b", "env session.up [] /usr/sbin:/usr/bin:/sbin:/bin", "stdin []", "at /",
+		`"args 2 100 a b"`, `"env session.up [] /usr/sbin:/usr/bin:/sbin:/bin"`, `"stdin []"`, `"at /"`,
 		fmt.Sprint(4 + inherited(t)), // 0, 1, 2 and the directory itself: no descriptor of the daemon's
 	} {
-		if !b.logged("INFO hook output event=session.up tunnel=100 hook=" + path + " line=" + want) {
+		if !b.logged("info: hook output event=session.up tunnel=100 hook="+path+" line="+want) {
 			t.Errorf("log lacks %q:\n%s", want, b.dump())
 		}
 	}
@@ -59,15 +59,15 @@ func TestOutputIsBoundedAndHarmless(t *testing.T) {
 	b.Run(Request{Event: "e", Program: long})
 	b.results(1)
 	for _, want := range []string{
-		"line=tab\there \\x1b[31m\\xff café",
-		"line=" + strings.Repeat("x", 1024) + "…",
-		"WARN hook output left out event=e tunnel=0 hook=" + long + " lines=203",
+		`line="tab\there \x1b[31m\xff café"`,
+		`line="` + strings.Repeat("x", 1024) + "…\"",
+		"warning: hook output left out event=e tunnel=0 hook=" + long + " lines=203",
 	} {
 		if !b.logged(want) {
 			t.Errorf("log lacks %q:\n%s", want, b.dump())
 		}
 	}
-	if n := strings.Count(b.dump(), "\n") + 1; n != maxLines+1 {
+	if n := strings.Count(b.dump(), "\n"); n != maxLines+1 {
 		t.Errorf("%d lines logged", n)
 	}
 }
@@ -174,7 +174,7 @@ func TestFailures(t *testing.T) {
 		if res.Status != c.status || res.Err == nil || !strings.Contains(res.Err.Error(), c.text) || (c.errno != nil && !errors.Is(res.Err, c.errno)) {
 			t.Errorf("%s: %+v", c.path, res)
 		}
-		if !b.logged("ERROR hook failed event= tunnel=0 hook=" + c.path) {
+		if !b.logged("error: hook failed event=\"\" tunnel=0 hook=" + c.path) {
 			t.Errorf("%s: not logged", c.path)
 		}
 	}
