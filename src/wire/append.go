@@ -61,6 +61,16 @@ func AppendPrepare(b, cookie, uuid []byte, tunnelID uint32, features Features) [
 	return b
 }
 
+// AppendPrepareNoID appends PREPARE as the oldest clients sent it, without
+// tunnel ID and features. For cookie and UUID see AppendPrepare.
+func AppendPrepareNoID(b, cookie, uuid []byte) []byte {
+	start := len(b)
+	b = AppendPrepare(b, cookie, uuid, defaultTunnelID, 0)
+	b = b[:len(b)-4]
+	b[start+5] -= 4
+	return b
+}
+
 // AppendError appends an ERROR without a reason, the answer to a refused
 // PREPARE: old clients expect it empty.
 func AppendError(b []byte) []byte {

@@ -34,6 +34,9 @@ var golden = []struct {
 	}, "8073a7010210 0102030405060708 03 616263 00000001"},
 	{"prepare with a short cookie", func(b []byte) []byte { return AppendPrepare(b, []byte{9}, nil, 1, 0) },
 		"8073a701020d 0900000000000000 00 00000001"},
+	{"prepare without tunnel ID", func(b []byte) []byte {
+		return AppendPrepareNoID(b, []byte{1, 2, 3, 4, 5, 6, 7, 8}, []byte("abc"))
+	}, "8073a701020c 0102030405060708 03 616263"},
 	{"error", AppendError, "8073a7010300 000000000000"},
 	{"error with reason", func(b []byte) []byte { return AppendErrorReason(b, ReasonClientShutdown) },
 		"8073a7010301 11 0000000000"},
