@@ -34,12 +34,10 @@ type builder struct {
 	notices Faults
 	names   map[string]bool // of all sections
 	brokers []*draft
+	bridges []*bridgeDraft
+	scopes  map[Bridge]int // line of the bridge section for a broker and an MTU
 	single  map[string]int // line of the hooks and the log section
-	// bridgeLine is where the section for a broker and an MTU is.
-	bridgeLine  map[Bridge]int
-	bridgeCount int
-	later       []func() // checks that need all broker sections
-	cfg         Config
+	cfg     Config
 }
 
 // Build checks what a reader found and makes the configuration of it. The
@@ -48,7 +46,7 @@ type builder struct {
 func Build(src Source) (*Config, error) {
 	b := &builder{
 		src: src, faults: slices.Clone(src.Faults),
-		names: map[string]bool{}, bridgeLine: map[Bridge]int{}, single: map[string]int{},
+		names: map[string]bool{}, scopes: map[Bridge]int{}, single: map[string]int{},
 		cfg: Config{Hooks: Hooks{Timeout: 30 * time.Second}, Log: Log{Level: Info}},
 	}
 	for i := range src.Sections {
@@ -57,9 +55,7 @@ func Build(src Source) (*Config, error) {
 	for i := range src.Sections {
 		b.section(&src.Sections[i])
 	}
-	for _, check := range b.later {
-		check()
-	}
+	b.attach()
 	b.overlaps()
 	if len(b.faults) > 0 {
 		b.faults.sort()

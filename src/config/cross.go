@@ -5,43 +5,41 @@ import (
 	"slices"
 )
 
-// bridge checks a bridge section; the broker that it names may come later in
-// the file.
+// bridge checks a bridge section by itself.
 func (b *builder) bridge(s *Section) {
 	d := &bridgeDraft{}
-	var label string
-	d.Name, label = b.name(s, b.bridgeCount)
-	b.bridgeCount++
+	d.Name, d.label = b.name(s, len(b.bridges))
+	b.bridges = append(b.bridges, d)
 	before := len(b.faults)
-	apply(b, s, label, bridgeOptions, d)
+	apply(b, s, d.label, bridgeOptions, d)
 	if len(b.faults) > before {
 		return
 	}
 	if d.Interface == "" {
-		b.fault(s.Line, "%s: interface is missing: want a bridge or a batman-adv interface", label)
+		b.fault(s.Line, "%s: interface is missing: want a bridge or a batman-adv interface", d.label)
 	}
 	scope := Bridge{MTU: d.MTU, Broker: d.Broker}
-	if first, again := b.bridgeLine[scope]; again {
-		b.fault(s.Line, "%s: the section on line %d takes the same tunnels: give one of them another mtu or broker", label, first)
+	if first, again := b.scopes[scope]; again {
+		b.fault(s.Line, "%s: the section on line %d takes the same tunnels: give one of them another mtu or broker", d.label, first)
 		return
 	}
-	b.bridgeLine[scope] = s.Line
-	b.later = append(b.later, func() { b.attach(d, label) })
+	b.scopes[scope] = s.Line
 }
 
-func (b *builder) attach(d *bridgeDraft, label string) {
-	at := slices.IndexFunc(b.brokers, func(o *draft) bool { return o.Name == d.Broker })
-	if d.Broker != "" && at < 0 {
-		var known []string
-		for _, o := range b.brokers {
-			known = append(known, o.Name)
-		}
-		b.fault(d.brokerLine, "%s: broker %s: want the name of a broker section%s", label, Quote(d.Broker), hint(d.Broker, known))
-		return
+// attach finds the brokers of the bridge sections, which may come later in the
+// file, and keeps those sections that attach something.
+func (b *builder) attach() {
+	var known []string
+	for _, d := range b.brokers {
+		known = append(known, d.Name)
 	}
-	// A section for a broker that is switched off attaches nothing.
-	if d.Broker == "" || b.brokers[at].enabled {
-		b.cfg.Bridges = append(b.cfg.Bridges, d.Bridge)
+	for _, d := range b.bridges {
+		at := slices.Index(known, d.Broker)
+		if d.Broker != "" && at < 0 {
+			b.fault(d.brokerLine, "%s: broker %s: want the name of a broker section%s", d.label, Quote(d.Broker), hint(d.Broker, known))
+		} else if d.Broker == "" || b.brokers[at].enabled {
+			b.cfg.Bridges = append(b.cfg.Bridges, d.Bridge)
+		}
 	}
 }
 

@@ -90,6 +90,7 @@ var brokerOptions = []option[*draft]{
 // bridgeDraft is a bridge section while it is checked.
 type bridgeDraft struct {
 	Bridge
+	label      string
 	brokerLine int
 }
 
