@@ -219,7 +219,7 @@ func TestPathMTU(t *testing.T) {
 		"IPv6":           {message(unix.IPPROTO_IPV6, unix.IPV6_RECVERR, unix.EMSGSIZE, 1280), 1280},
 		"after another":  {append(bytes.Clone(other), v4...), 1400},
 		"refused":        {message(unix.IPPROTO_IP, unix.IP_RECVERR, unix.ECONNREFUSED, 99), 0},
-		"beyond IP":      {message(unix.IPPROTO_IP, unix.IP_RECVERR, unix.EMSGSIZE, 1<<32 - 1), 65535},
+		"beyond IP":      {message(unix.IPPROTO_IP, unix.IP_RECVERR, unix.EMSGSIZE, 1<<32-1), 65535},
 		"nothing":        {nil, 0},
 		"half a header":  {v4[:7], 0},
 		"no length":      {make([]byte, 64), 0},
