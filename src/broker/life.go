@@ -20,6 +20,7 @@ func (b *Broker) opened(now time.Duration, t *tunnel) {
 		b.shape(t)
 	}
 	b.hook(config.EventSessionUp, t)
+	t.told = t.mtu
 	// The first keepalive comes after 3–15 s, so that tunnels spread out.
 	t.keepalive = now + 3*time.Second + time.Duration(b.options.Random()%12000)*time.Millisecond
 	if b.config.PMTU != 0 {
@@ -76,6 +77,9 @@ func (b *Broker) hookDone(now time.Duration, t *tunnel, ev *Event) {
 		default:
 			b.create(t)
 		}
+	case ev.Hook == config.EventMTUChanged && t.state == up:
+		t.telling = false
+		b.tellMTU(t)
 	case ev.Hook == config.EventSessionPreDown && t.state == closing:
 		t.state = destroying
 		t.due = now + removalTime

@@ -94,7 +94,18 @@ func (b *Broker) applyMTU(t *tunnel) {
 	e := b.effect(EffectSetMTU)
 	e.Facts = t.facts()
 	b.note(NoteMTU, t.facts(), ReasonNone).OldMTU = old
-	b.hook(config.EventMTUChanged, t).OldMTU = old
+	b.tellMTU(t)
+}
+
+// tellMTU tells hooks what they don't know yet, unless they are still at the
+// last change: a client can claim another MTU with every datagram, and must not
+// get more hooks by that than can run.
+func (b *Broker) tellMTU(t *tunnel) {
+	if t.telling || t.mtu == t.told {
+		return
+	}
+	b.hook(config.EventMTUChanged, t).OldMTU = t.told
+	t.told, t.telling = t.mtu, true
 }
 
 // reliable acknowledges a message of a reliable type, whether or not this broker

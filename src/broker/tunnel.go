@@ -48,8 +48,10 @@ type tunnel struct {
 	place      int           // in the deadlines, -1: not there
 	keepalive  time.Duration // when the next one is due
 	sequence   uint16
-	mtu        int // in force
-	notified   int // what the peer measured, 0: unknown
+	mtu        int  // in force
+	notified   int  // what the peer measured, 0: unknown
+	told       int  // what hooks know
+	telling    bool // session.mtu-changed runs
 	prober     pmtu.Prober
 	bandwidth  uint32 // kbit/s, 0: no limit
 	limitSeq   uint16 // of the last LIMIT that was applied

@@ -1,0 +1,74 @@
+package broker
+
+import (
+	"net/netip"
+	"testing"
+)
+
+func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+// check fails if the broker's own books don't agree with one another.
+func check(t *testing.T, b *Broker) {
+	t.Helper()
+	fail := func(format string, args ...any) {
+		t.Helper()
+		t.Fatalf(format, args...)
+	}
+	free := map[uint32]bool{}
+	take := func(id uint32, what string) {
+		if free[id] || b.tunnels[id] != nil {
+			fail("ID %d is %s and somewhere else as well", id, what)
+		}
+		if id < b.config.TunnelIDBase || id >= b.config.TunnelIDBase+uint32(b.config.MaxTunnels) {
+			fail("ID %d is not of this broker", id)
+		}
+		free[id] = true
+	}
+	for i := 0; i < b.ids.count; i++ {
+		take(b.ids.free[(b.ids.first+i)%len(b.ids.free)], "free")
+	}
+	for _, a := range b.ids.aside {
+		take(a.id, "aside")
+	}
+	if len(free)+len(b.tunnels) != b.config.MaxTunnels {
+		fail("%d IDs free and %d in use, want %d in all", len(free), len(b.tunnels), b.config.MaxTunnels)
+	}
+	pairs := 0
+	for id, tun := range b.tunnels {
+		if tun.id != id {
+			fail("tunnel %d is listed as %d", tun.id, id)
+		}
+		if tun.state != down {
+			pairs++
+			if b.pairs[tun.pair] != tun {
+				fail("tunnel %d is not found by its addresses", id)
+			}
+		}
+		if waits := tun.state == up || tun.state == destroying; waits != (tun.place >= 0) {
+			fail("tunnel %d in state %d has place %d among the deadlines", id, tun.state, tun.place)
+		}
+		if tun.place >= 0 && (tun.place >= len(b.deadlines) || b.deadlines[tun.place] != tun) {
+			fail("tunnel %d is not at its place among the deadlines", id)
+		}
+		if tun.mtu < 1280 || tun.mtu > 1446 {
+			fail("tunnel %d has MTU %d", id, tun.mtu)
+		}
+		if _, waits := b.queue.Get(tun.pair); waits && tun.state != down {
+			fail("the client of tunnel %d waits in the queue", id)
+		}
+	}
+	if pairs != len(b.pairs) {
+		fail("%d pairs for %d tunnels", len(b.pairs), pairs)
+	}
+	for i, tun := range b.deadlines {
+		if b.tunnels[tun.id] != tun {
+			fail("deadline of a tunnel that is not there")
+		}
+		if parent := (i - 1) / 2; i > 0 && b.deadlines[parent].due > tun.due {
+			fail("the deadlines are out of order")
+		}
+	}
+	if len(b.tunnels) > b.limit || b.queue.Len() > max(b.queue.Room(), 0) {
+		fail("%d tunnels and %d in the queue", len(b.tunnels), b.queue.Len())
+	}
+}
