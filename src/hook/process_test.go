@@ -31,7 +31,7 @@ ls /proc/self/fd | wc -l
 		`"args 2 100 a b"`, `"env session.up [] /usr/sbin:/usr/bin:/sbin:/bin"`, `"stdin []"`, `"at /"`,
 		fmt.Sprint(4 + inherited(t)), // 0, 1, 2 and the directory itself: no descriptor of the daemon's
 	} {
-		if !b.logged("info: hook output event=session.up tunnel=100 hook="+path+" line="+want) {
+		if !b.logged("info: hook output event=session.up tunnel=100 hook=" + path + " line=" + want) {
 			t.Errorf("log lacks %q:\n%s", want, b.dump())
 		}
 	}
