@@ -83,8 +83,8 @@ func FuzzAgreement(f *testing.F) {
 
 // differs tells whether a text has something that go-uci takes but understands
 // in another way than libuci: backslashes, other blanks than tab and space,
-// several commands on a line, quotes within a word, and a comment behind the
-// type of a section, which it takes for the section's name.
+// several commands on a line, quotes within a word, and whatever follows the
+// letters of a section's type, even a comment: it is the section's name to it.
 func differs(text string) bool {
 	if strings.ContainsAny(text, "\\;\r\v\f") {
 		return true
@@ -96,7 +96,7 @@ func differs(text string) bool {
 				return true
 			}
 		}
-		if len(words) > 1 && words[0][0] == 'c' && strings.Contains(line, "#") {
+		if len(words) > 1 && words[0][0] == 'c' && (strings.Contains(line, "#") || !allowed("package", words[1])) {
 			return true
 		}
 	}
