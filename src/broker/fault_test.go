@@ -17,7 +17,9 @@ func TestFaultExists(t *testing.T) {
 		r.up(from, "x", 1, unique)
 	}
 	r.prepare(dave, "d", 1, unique).is("dave ← ERROR", "# refused d: all tunnels are in use")
-	r.now += asideTime
+	r.now += asideTime - 1
+	r.prepare(dave, "d", 1, unique).is("dave ← ERROR", "# refused d: all tunnels are in use")
+	r.now++
 	r.prepare(dave, "d", 1, unique).is("create l2tp100-100 for dave 1-1 mtu 1400")
 }
 

@@ -44,7 +44,7 @@ func TestUsage(t *testing.T) {
 	r.listener(dave, ask).is("dave ← USAGE 49151")
 	r.up(dave, "d", 1, unique)
 	r.listener(dave, ask).is("dave ← USAGE 65535")
-	r.listener(alice, ask[:11]).is()
+	r.listener(alice, []byte{0x80, 0x73, 0xA7, 1, 0x0A, 5, 0, 0, 0, 0, 0}).is() // less than the answer has
 }
 
 // Large brokers on 32-bit machines.
