@@ -43,6 +43,7 @@ func TestFaultsAreFound(t *testing.T) {
 			"src/wire: is pure and imports golang.org/x/sys/unix",
 			"src/wire: is pure and imports net",
 			"src/wire: is pure and imports os/exec",
+			"src/wire: imports net, which is too large for a router's flash",
 		}},
 		{"pure package reads the clock", map[string]string{
 			"src/wire/wire.go": doc + "package wire\nimport \"time\"\nvar Start = time.Now()\n",
@@ -65,6 +66,8 @@ func TestFaultsAreFound(t *testing.T) {
 			[]string{"src/utils: has no place yet: give it one in src/architecture"}},
 		{"no package comment", map[string]string{"src/wire/wire.go": "package wire\n"},
 			[]string{"src/wire: has no package comment"}},
+		{"large package", map[string]string{"src/nl/nl.go": doc + "package nl\nimport _ \"regexp\"\n"},
+			[]string{"src/nl: imports regexp, which is too large for a router's flash"}},
 		{"exit outside of cmd", map[string]string{
 			"src/daemon/daemon.go": doc + "package daemon\nimport \"os\"\nimport \"log\"\nfunc f() { os.Exit(1); log.Fatal() }\n",
 		}, []string{

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,7 +31,7 @@ type Process struct {
 func (h *Host) Start(name string, argv ...string) *Process {
 	h.World.T.Helper()
 	p := &Process{name: name, world: h.World, ended: make(chan struct{}), written: make(chan struct{})}
-	p.cmd = exec.Command("ip", append([]string{"netns", "exec", h.Name}, argv...)...) // ip becomes the program
+	p.cmd = exec.Command("ip", append([]string{"netns", "exec", h.Name}, argv...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	p.cmd.WaitDelay = time.Second // a child of the program may hold its output open
 	if err := p.cmd.Start(); err != nil {
@@ -38,6 +39,11 @@ func (h *Host) Start(name string, argv ...string) *Process {
 	}
 	go func() { _ = p.cmd.Wait(); close(p.ended) }()
 	h.World.processes = append(h.World.processes, p)
+	// The process is ip until it becomes the program: nobody shall measure it, or send it a signal, before.
+	h.World.Wait(10*time.Second, "start of "+name, func() bool {
+		program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.PID()))
+		return p.Ended() || err == nil && filepath.Base(program) != "ip"
+	})
 	return p
 }
 
