@@ -79,7 +79,7 @@ func TestBrokerOptions(t *testing.T) {
 			map[string]any{"0": 0, "1280": 1280, "1446": 1446, "8946": 8946},
 			"0 or 1280–8946", []string{"1", "1279", "8947", "auto"}},
 		{"connection_rate_limit", func(b config.Broker) any { return b.RateInterval },
-			map[string]any{"0": 0 * s, "0.0": 0 * s, "0.2": s / 5, "10": 10 * s, ".5": s / 2, "0.001": s / 1000, "3600": 3600 * s},
+			map[string]any{"0": 0 * s, "0.0": 0 * s, "0.2": s / 5, "10": 10 * s, ".5": s / 2, "0.001": s / 1000, "1.001": 1001 * s / 1000, "3600": 3600 * s},
 			"0 or 0.001–3600 seconds", []string{"0.0001", "3601", "-1", "inf", "nan", "0x1p-2", "1e1", ".", "1_0", "0,2", "1" + strings.Repeat("0", 400)}},
 		{"connection_rate_limit_per_ip_count", func(b config.Broker) any { return b.PerIP.Count },
 			map[string]any{"0": 0, "5": 0}, // off: no time
@@ -262,6 +262,11 @@ func TestOverlaps(t *testing.T) {
 	if b := one(t, "option tunnel_id_base 64512"); b.TunnelIDBase != 64512 {
 		t.Errorf("the last 1024 IDs: got %+v", b)
 	}
+	// What is wrong in itself is mended first.
+	_, err = uci.Parse("f", []byte("config broker a\n\nconfig broker b\n\toption pmtu x\n"))
+	if want := "f:4: broker 'b': pmtu 'x': want 0 or 1280–8946"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s alone", err, want)
+	}
 }
 
 // Every message that is not of a broker option's range, with its line.
@@ -288,6 +293,7 @@ func TestMessages(t *testing.T) {
 		{"config broker\n\tlist max_tunnels 5\n\tlist max_tunnels 6", "f:3: broker 'broker0': max_tunnels '6': want one value only, there is '5' on line 2"},
 		{"config broker\n\tlist port 5\n\tlist port ''", "f:3: broker 'broker0': port '': want a value"},
 		{"config broker\n\toption tunnel_id_base 65000", "f:2: broker 'broker0': tunnel_id_base 65000 with max_tunnels 1024 ends at 66023: want 65535 at most"},
+		{"config broker\n\toption tunnel_id_base 64513", "f:2: broker 'broker0': tunnel_id_base 64513 with max_tunnels 1024 ends at 65536: want 65535 at most"},
 		{"config broker\n\toption max_tunnels 65535", "f:2: broker 'broker0': tunnel_id_base 100 with max_tunnels 65535 ends at 65634: want 65535 at most"},
 		{"config broker\n\toption port '" + strings.Repeat("5 ", 65) + "'", "f:2: broker 'broker0': port '5': want at most 64 of them"},
 		{strings.Repeat("config broker\n", 65), "f:65: broker 'broker64': want at most 64 broker sections"},
@@ -352,6 +358,10 @@ func TestNotices(t *testing.T) {
 		if err != nil || strings.Join(cfg.Notices, "\n") != want && c.want != "" || c.want == "" && cfg.Notices != nil {
 			t.Errorf("%s:\ngot  %+v, %v\nwant %s", c.options, cfg, err, want)
 		}
+	}
+	cfg, err := uci.Parse("f", []byte("config broker\noption connection_rate_limit_per_ip_count 5\noption namespace x"))
+	if err != nil || len(cfg.Notices) != 2 || !strings.HasPrefix(cfg.Notices[0], "f:2: ") || !strings.HasPrefix(cfg.Notices[1], "f:3: ") {
+		t.Errorf("got %+v, %v, want two notices in file order", cfg, err)
 	}
 }
 
