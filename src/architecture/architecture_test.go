@@ -40,10 +40,10 @@ func TestFaultsAreFound(t *testing.T) {
 		{"pure package does input and output", map[string]string{
 			"src/wire/wire.go": doc + "package wire\nimport (\n_ \"net\"\n_ \"os/exec\"\n_ \"golang.org/x/sys/unix\"\n)\n",
 		}, []string{
+			"src/wire: imports net, which is too large for a router's flash",
 			"src/wire: is pure and imports golang.org/x/sys/unix",
 			"src/wire: is pure and imports net",
 			"src/wire: is pure and imports os/exec",
-			"src/wire: imports net, which is too large for a router's flash",
 		}},
 		{"pure package reads the clock", map[string]string{
 			"src/wire/wire.go": doc + "package wire\nimport \"time\"\nvar Start = time.Now()\n",
