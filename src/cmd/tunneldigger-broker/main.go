@@ -1,0 +1,142 @@
+// Command tunneldigger-broker is the server half of Tunneldigger: it gives L2TPv3
+// tunnels to clients that ask for one over UDP. This file reads the command
+// line and wires the packages together.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/config"
+	"tunneldigger/src/config/classic"
+	"tunneldigger/src/config/uci"
+	"tunneldigger/src/daemon"
+	"tunneldigger/src/logline"
+)
+
+var version = "unknown" // set when it is linked
+
+const (
+	exitFine  = 0
+	exitFault = 1
+	exitUsage = 2
+)
+
+const usage = `tunneldigger-broker serves L2TPv3 tunnels to Tunneldigger clients.
+
+  tunneldigger-broker [-c DIR]               run in the foreground with UCI (DIR: /etc/config)
+  tunneldigger-broker FILE.cfg               run with a classic l2tp_broker.cfg
+  tunneldigger-broker check [-c DIR | FILE]  read the configuration and print every fault
+  tunneldigger-broker convert FILE           print a classic file as UCI
+  tunneldigger-broker probe [-u UUID] HOST[:PORT]
+                                             ask a broker from outside: usage, cookie and,
+                                             with -u, a full set-up
+  tunneldigger-broker --version | --help
+
+Options for running:
+  --log-priority   begin every line of the log with its priority as <N>
+  -datapath none   accept tunnels without making interfaces: for load tests only
+
+Signals: TERM and INT stop (clients are told, hooks run, interfaces are removed).
+Exit status: 0 fine, 1 fault, 2 wrong usage.
+`
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, out, errs io.Writer) int {
+	o, err := parse(args)
+	if err != nil {
+		return wrong(errs, err.Error())
+	}
+	o.out, o.errs = out, errs
+	switch o.command {
+	case "":
+		return o.run()
+	case "check":
+		return o.check()
+	case "convert":
+		return o.convert()
+	case "probe":
+		return o.probe()
+	case "--version":
+		fmt.Fprintln(out, "tunneldigger-broker", version)
+		return exitFine
+	case "--help":
+		fmt.Fprint(out, usage)
+		return exitFine
+	}
+	return wrong(errs, fmt.Sprintf("unknown command %q", o.command))
+}
+
+func wrong(errs io.Writer, text string) int {
+	fmt.Fprintf(errs, "tunneldigger-broker: %s (see tunneldigger-broker --help)\n", text)
+	return exitUsage
+}
+
+// read reads the classic file that was named, or the UCI directory.
+func (o *options) read() (*config.Config, error) {
+	if o.word != "" {
+		return classic.Read(o.word)
+	}
+	return uci.Read(o.dir)
+}
+
+func (o *options) fault(err error) int {
+	fmt.Fprintf(o.errs, "%v\n", err)
+	return exitFault
+}
+
+func (o *options) run() int {
+	c, err := o.read()
+	if err != nil {
+		return o.fault(err)
+	}
+	log := logline.New(o.errs, level(c.Log.Level), o.priority)
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	log.Info("tunneldigger-broker " + version)
+	err = daemon.Run(daemon.Options{Config: c, Log: log, NoDatapath: o.datapath == "none", Signals: signals})
+	if err != nil {
+		log.Error(err.Error())
+		return exitFault
+	}
+	log.Info("stopped")
+	return exitFine
+}
+
+func level(l config.Level) logline.Level {
+	switch l {
+	case config.Debug:
+		return logline.Debug
+	case config.Warning:
+		return logline.Warn
+	case config.Error:
+		return logline.Error
+	}
+	return logline.Info
+}
+
+func (o *options) check() int {
+	c, err := o.read()
+	if err != nil {
+		return o.fault(err)
+	}
+	for _, n := range c.Notices {
+		fmt.Fprintln(o.out, n)
+	}
+	fmt.Fprintf(o.out, "The configuration is good: %d broker section(s) enabled.\n", len(c.Brokers))
+	return exitFine
+}
+
+func (o *options) convert() int {
+	c, err := classic.Read(o.word)
+	if err != nil {
+		return o.fault(err)
+	}
+	fmt.Fprint(o.out, config.FormatUCI(c))
+	return exitFine
+}

@@ -1,0 +1,304 @@
+package daemon
+
+import (
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/broker"
+	"tunneldigger/src/config"
+	"tunneldigger/src/hook"
+	"tunneldigger/src/logline"
+	"tunneldigger/src/poll"
+	"tunneldigger/src/sock"
+)
+
+const (
+	batch        = 256              // epoll events a turn
+	stopDeadline = 10 * time.Second // for clients, hooks and interfaces when stopping
+	retryGap     = 2 * time.Second  // between two looks for a missing interface
+	largest      = 65535            // bytes of a UDP datagram
+)
+
+// Options says how a daemon runs.
+type Options struct {
+	Config *config.Config
+	Log    *logline.Logger
+	// NoDatapath accepts tunnels without making interfaces: for load tests of
+	// the control plane where the kernel has no L2TP.
+	NoDatapath bool
+	// Signals that stop the daemon (the second one at once) or, SIGHUP, are
+	// answered with a line in the log.
+	Signals <-chan os.Signal
+}
+
+// Daemon is a running broker process.
+type Daemon struct {
+	config   *config.Config
+	log      *logline.Logger
+	quiet    limitedLog
+	datapath datapath
+	sections []*section
+	ports    ports
+	poller   *poll.Poller
+	wake     *poll.Wake
+	hooks    *hook.Runner
+	signals  chan os.Signal
+	now      time.Duration
+	stopBy   time.Duration // when stopping must have ended, 0: not stopping
+	retryAt  time.Duration // when to look again for missing interfaces, 0: none
+	queue    []queued
+	effects  []broker.Effect
+	event    broker.Event // reused for datagrams
+	buffer   [largest]byte
+	padded   [1500]byte
+	failures sendFailures
+}
+
+// queued is an event that came up while effects were carried out.
+type queued struct {
+	section *section
+	event   broker.Event
+}
+
+// What an epoll token stands for; the low half is an index or a tunnel ID.
+const (
+	tokenTunnel = iota << 32
+	tokenListener
+	tokenWake
+	tokenLinks
+	tokenKind = ^uint64(1<<32 - 1)
+)
+
+// Run serves until a signal stops it. The error says why it could not start, in
+// words for an operator.
+func Run(o Options) error {
+	d, err := start(o)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	go d.forward(o.Signals)
+	return d.loop()
+}
+
+// loop is the daemon's life: wait, take in what happened, do what is due.
+func (d *Daemon) loop() error {
+	events := make([]poll.Event, batch)
+	for {
+		n, err := d.poller.Wait(d.timeout(), events)
+		if err != nil {
+			return err
+		}
+		d.now = monotonic()
+		// Standing tunnels go first: however much arrives at the listeners,
+		// they are served.
+		for i := range events[:n] {
+			if events[i].Token&tokenKind == tokenTunnel {
+				d.tunnelReady(&events[i])
+			}
+		}
+		for i := range events[:n] {
+			switch ev := &events[i]; ev.Token & tokenKind {
+			case tokenListener:
+				d.listenerReady(uint32(ev.Token))
+			case tokenWake:
+				d.wake.Drain()
+				d.collectSignals()
+				d.collectHooks()
+			case tokenLinks:
+				d.datapath.watch(d)
+				d.settle()
+			}
+		}
+		d.tick()
+		if d.stopBy != 0 && (d.idle() || d.now >= d.stopBy) {
+			return nil
+		}
+	}
+}
+
+// timeout is how long the loop may sleep.
+func (d *Daemon) timeout() time.Duration {
+	due, waits := d.stopBy, d.stopBy != 0
+	at := func(t time.Duration) {
+		if !waits || t < due {
+			due, waits = t, true
+		}
+	}
+	if d.retryAt != 0 {
+		at(d.retryAt)
+	}
+	for _, s := range d.sections {
+		if t, ok := s.core.Due(); ok {
+			at(t)
+		}
+	}
+	if !waits {
+		return -1
+	}
+	return max(0, due-monotonic())
+}
+
+// tick does what time brings.
+func (d *Daemon) tick() {
+	for _, s := range d.sections {
+		if due, ok := s.core.Due(); ok && due <= d.now {
+			d.effects = s.core.Tick(d.now, d.effects[:0])
+			d.carryOut(s)
+		}
+	}
+	d.settle()
+	if d.retryAt != 0 && d.now >= d.retryAt {
+		d.openListeners()
+	}
+	for _, s := range d.sections {
+		for _, l := range s.listeners {
+			if _, err := l.Flush(); err != nil {
+				d.sendFailed(s, err)
+			}
+		}
+	}
+	d.quiet.flush(d.now)
+}
+
+// handle gives one event to a core and carries out what follows from it.
+func (d *Daemon) handle(s *section, ev *broker.Event) {
+	d.effects = s.core.Handle(d.now, ev, d.effects[:0])
+	d.carryOut(s)
+	d.settle()
+}
+
+// later queues an event that came up while effects are carried out; settle
+// hands it in.
+func (d *Daemon) later(s *section, ev broker.Event) {
+	d.queue = append(d.queue, queued{s, ev})
+}
+
+func (d *Daemon) settle() {
+	for i := 0; i < len(d.queue); i++ {
+		q := &d.queue[i]
+		s := q.section
+		d.effects = s.core.Handle(d.now, &q.event, d.effects[:0])
+		d.carryOut(s)
+	}
+	clear(d.queue)
+	d.queue = d.queue[:0]
+}
+
+// listenerReady takes in one batch of datagrams.
+func (d *Daemon) listenerReady(index uint32) {
+	s, l := d.listener(index)
+	if l == nil {
+		return
+	}
+	datagrams, _ := l.Receive()
+	for i := range datagrams {
+		dg := &datagrams[i]
+		d.handshake(s, int(index), dg.Peer, dg.Local, dg.Data)
+	}
+}
+
+// handshake hands in a datagram that came to a listener, or should have.
+func (d *Daemon) handshake(s *section, listener int, peer, local netipAddrPort, data []byte) {
+	d.event = broker.Event{Kind: broker.EventDatagram, Listener: listener, Peer: peer, Local: local, Data: data}
+	d.handle(s, &d.event)
+}
+
+// tunnelReady takes in one datagram of a tunnel's socket, or its errors.
+func (d *Daemon) tunnelReady(ev *poll.Event) {
+	p := d.ports.get(uint32(ev.Token))
+	if p == nil || p.fd < 0 {
+		return
+	}
+	if ev.Error || ev.Hup {
+		d.socketErrors(p)
+	}
+	if !ev.Readable {
+		return
+	}
+	n, own, from, err := sock.Receive(p.fd, d.buffer[:], &p.peer)
+	switch {
+	case err != nil: // a pending error, such as ECONNREFUSED, cleared by this
+	case own:
+		p.silentErrors = 0
+		d.event = broker.Event{Kind: broker.EventTunnelDatagram, Tunnel: p.id, Data: d.buffer[:n]}
+		d.handle(p.section, &d.event)
+	default:
+		d.handshake(p.section, p.listener, from, p.local, d.buffer[:n])
+	}
+}
+
+// socketErrors empties the error queue of a tunnel's socket. A socket that
+// reports errors but has none to read would keep the loop busy for ever.
+func (d *Daemon) socketErrors(p *port) {
+	mtu, count := sock.DrainErrors(p.fd)
+	if count > 0 {
+		p.silentErrors = 0
+	} else if p.silentErrors++; p.silentErrors > 8 {
+		_ = d.poller.Remove(p.fd)
+		d.later(p.section, broker.Event{Kind: broker.EventLost, Tunnel: p.id})
+	}
+	if mtu > 0 {
+		d.later(p.section, broker.Event{Kind: broker.EventTooBig, Tunnel: p.id, Size: mtu})
+	}
+	d.settle()
+}
+
+// idle tells whether nothing is left to wait for when stopping.
+func (d *Daemon) idle() bool {
+	for _, s := range d.sections {
+		if s.core.Tunnels() > 0 {
+			return false
+		}
+	}
+	return d.hooks.Idle()
+}
+
+func (d *Daemon) close() {
+	d.hooks.Kill()
+	d.ports.closeAll()
+	d.closeListeners()
+	d.datapath.close()
+}
+
+// forward brings signals into the loop.
+func (d *Daemon) forward(signals <-chan os.Signal) {
+	for s := range signals {
+		select {
+		case d.signals <- s:
+			d.wake.Notify()
+		default:
+		}
+	}
+}
+
+func (d *Daemon) collectSignals() {
+	for {
+		select {
+		case s := <-d.signals:
+			switch {
+			case s == unix.SIGHUP:
+				d.log.Warn("this version can't reload its configuration: restart it to apply changes")
+			case d.stopBy != 0:
+				d.stopBy = d.now
+			default:
+				d.log.Info("stopping", "signal", s.String())
+				d.stopBy = d.now + stopDeadline
+				for _, section := range d.sections {
+					d.handle(section, &broker.Event{Kind: broker.EventStop})
+				}
+			}
+		default:
+			return
+		}
+	}
+}
+
+// monotonic is the time since boot. It goes on across exec.
+func monotonic() time.Duration {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
+	return time.Duration(ts.Nano())
+}

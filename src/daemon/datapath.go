@@ -1,0 +1,37 @@
+package daemon
+
+import (
+	"errors"
+
+	"tunneldigger/src/broker"
+)
+
+// datapath is what carries a tunnel's frames: the kernel, or nothing.
+type datapath interface {
+	// create makes tunnel, session and interface on p's socket and attaches it.
+	// On an error the caller closes the socket, which undoes everything.
+	create(d *Daemon, p *port, e *broker.Effect) error
+	setMTU(d *Daemon, p *port, mtu int) error
+	shape(p *port, kbit uint32) error
+	// watch takes in what happened to interfaces.
+	watch(d *Daemon)
+	// ready tells whether what a section needs is there.
+	ready(d *Daemon, s *section) error
+	close()
+}
+
+var (
+	errTunnelExists  = errors.New("the kernel has this tunnel ID already")
+	errSessionExists = errors.New("the kernel has this session ID already")
+)
+
+// noDatapath takes tunnels without interfaces, for load tests of the control
+// plane.
+type noDatapath struct{}
+
+func (noDatapath) create(*Daemon, *port, *broker.Effect) error { return nil }
+func (noDatapath) setMTU(*Daemon, *port, int) error            { return nil }
+func (noDatapath) shape(*port, uint32) error                   { return nil }
+func (noDatapath) watch(*Daemon)                               {}
+func (noDatapath) ready(*Daemon, *section) error               { return nil }
+func (noDatapath) close()                                      {}

@@ -1,0 +1,95 @@
+package daemon
+
+import (
+	"strconv"
+
+	"tunneldigger/src/broker"
+	"tunneldigger/src/config"
+	"tunneldigger/src/hook"
+)
+
+// maxWaiting is how many hooks may wait before connection-rate-limit hooks,
+// which strangers can cause, are left out.
+const maxWaiting = 1000
+
+// runHook starts the hooks of one event, with arguments and environment as
+// existing scripts expect them.
+func (d *Daemon) runHook(s *section, e *broker.Effect) {
+	h := &d.config.Hooks
+	r := hook.Request{
+		Event: e.Hook.String(), Program: h.Program[e.Hook], Directory: h.Directory, Timeout: h.Timeout,
+		Tag: uint64(e.Tunnel)<<8 | uint64(e.Hook), Key: s.hookKey(e.Serial),
+	}
+	switch e.Hook {
+	case config.EventVerify:
+		// The directory's programs are run for every event, and one that does
+		// not know this one may well fail: only the program that was
+		// configured for it can refuse a client.
+		r.Directory = ""
+	case config.EventRateLimit:
+		if d.hooks.Waiting() > maxWaiting {
+			return
+		}
+	}
+	if r.Program == "" && r.Directory == "" {
+		d.hookEnded(s, e.Tunnel, e.Serial, e.Hook, false)
+		return
+	}
+	r.Args, r.Env = hookArguments(s, e)
+	d.hooks.Run(r)
+}
+
+func hookArguments(s *section, e *broker.Effect) (args, env []string) {
+	id, session := strconv.Itoa(int(e.Tunnel)), strconv.Itoa(int(e.Session))
+	mtu, old := strconv.Itoa(e.MTU), strconv.Itoa(e.OldMTU)
+	peer, peerPort := e.Peer.Addr().String(), strconv.Itoa(int(e.Peer.Port()))
+	port := strconv.Itoa(int(e.Local.Port()))
+	env = []string{
+		"ACTION=" + e.Hook.String(), "UUID=" + e.UUID, "BROKER=" + s.config.Name,
+		"ENDPOINT_IP=" + peer, "ENDPOINT_PORT=" + peerPort, "LOCAL_PORT=" + port,
+	}
+	switch e.Hook {
+	case config.EventRateLimit:
+		return []string{peer, peerPort, e.UUID}, env
+	case config.EventVerify:
+		return []string{peer, peerPort, port, e.UUID}, env
+	}
+	name := e.Interface()
+	env = append(env, "TUNNEL_ID="+id, "SESSION_ID="+session, "INTERFACE="+name, "MTU="+mtu)
+	if e.Hook == config.EventMTUChanged {
+		return []string{id, session, name, old, mtu, e.UUID}, append(env, "OLD_MTU="+old)
+	}
+	return []string{id, session, name, mtu, peer, peerPort, port, e.UUID, port}, env
+}
+
+// collectHooks brings the results of hooks into the loop.
+func (d *Daemon) collectHooks() {
+	for _, r := range d.hooks.Done() {
+		s, serial := d.hookOwner(r.Key)
+		if s == nil {
+			continue
+		}
+		d.hookEnded(s, uint32(r.Tag>>8), serial, config.Event(r.Tag), r.Err != nil || r.Status != 0)
+	}
+	d.settle()
+}
+
+func (d *Daemon) hookEnded(s *section, tunnel uint32, serial uint64, h config.Event, failed bool) {
+	d.later(s, broker.Event{Kind: broker.EventHookDone, Tunnel: tunnel, Serial: serial, Hook: h, Refused: failed})
+}
+
+// hookKey makes the serial number of a section's tunnel unique in the process;
+// 0, a hook without a tunnel, stays 0.
+func (s *section) hookKey(serial uint64) uint64 {
+	if serial == 0 {
+		return 0
+	}
+	return serial<<8 | uint64(s.number)
+}
+
+func (d *Daemon) hookOwner(key uint64) (*section, uint64) {
+	if n := int(key & 0xff); key != 0 && n < len(d.sections) {
+		return d.sections[n], key >> 8
+	}
+	return nil, 0
+}

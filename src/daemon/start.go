@@ -1,0 +1,115 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/broker"
+	"tunneldigger/src/config"
+	"tunneldigger/src/cookie"
+	"tunneldigger/src/hook"
+	"tunneldigger/src/poll"
+)
+
+// spareFiles is how many descriptors a process needs beside its tunnels':
+// listeners, netlink, and a few for each hook that runs.
+const spareFiles = 64
+
+func start(o Options) (_ *Daemon, err error) {
+	c := o.Config
+	if len(c.Brokers) == 0 {
+		return nil, errors.New("no broker section is enabled: set option enabled '1' in one")
+	}
+	if len(c.Brokers) > 255 {
+		return nil, fmt.Errorf("%d broker sections are enabled: at most 255 can be", len(c.Brokers))
+	}
+	d := &Daemon{
+		config: c, log: o.Log, now: monotonic(), signals: make(chan os.Signal, 4),
+		ports: ports{byIndex: make(map[int]*port)},
+		quiet: limitedLog{log: o.Log, kinds: make(map[string]*logKind)},
+	}
+	for _, notice := range c.Notices {
+		d.log.Warn(notice)
+	}
+	if d.poller, err = poll.New(); err != nil {
+		return nil, err
+	}
+	if d.wake, err = poll.NewWake(); err != nil {
+		return nil, err
+	}
+	if err := d.poller.Add(d.wake.FD(), tokenWake, poll.Read); err != nil {
+		return nil, err
+	}
+	limit := 4 * runtime.NumCPU()
+	d.hooks = hook.New(limit, o.Log, d.wake.Notify)
+	if err := d.makeSections(limit); err != nil {
+		return nil, err
+	}
+	if o.NoDatapath {
+		d.datapath = noDatapath{}
+		d.log.Warn("no datapath: tunnels are accepted, but no frame will pass")
+	} else if d.datapath, err = openKernel(d); err != nil {
+		return nil, err
+	}
+	d.openListeners()
+	return d, nil
+}
+
+func (d *Daemon) makeSections(hooks int) error {
+	c := d.config
+	var key [16]byte
+	if _, err := unix.Getrandom(key[:], 0); err != nil {
+		return fmt.Errorf("read random numbers: %w", err)
+	}
+	jar := cookie.New(key)
+	wanted, listeners := 0, 0
+	for i := range c.Brokers {
+		wanted += c.Brokers[i].MaxTunnels
+		listeners += len(endpoints(&c.Brokers[i]))
+	}
+	capacity := d.raiseFiles(wanted, spareFiles+listeners+8*hooks)
+	for i := range c.Brokers {
+		b := &c.Brokers[i]
+		if n := len(endpoints(b)); n > maxListeners {
+			return fmt.Errorf("broker '%s': %d addresses and ports: at most %d can be listened on", b.Name, n, maxListeners)
+		}
+		s := &section{number: i, config: b, listeners: make(map[uint32]*listener)}
+		s.core = broker.New(*b, broker.Options{
+			Jar: jar, Random: mathrand.Uint32, Verify: c.Hooks.Program[config.EventVerify] != "",
+			MaxTunnels: max(1, b.MaxTunnels*capacity/wanted),
+		})
+		if err := portsFree(s); err != nil {
+			return err
+		}
+		d.sections = append(d.sections, s)
+	}
+	return nil
+}
+
+// raiseFiles lets the process have a descriptor for each tunnel and tells for
+// how many tunnels it has them: new clients are refused before they run out.
+func (d *Daemon) raiseFiles(tunnels, others int) int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return tunnels
+	}
+	if want := uint64(tunnels + others); limit.Cur < want {
+		raised := unix.Rlimit{Cur: want, Max: max(limit.Max, want)}
+		if unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) != nil {
+			raised = unix.Rlimit{Cur: min(want, limit.Max), Max: limit.Max}
+			_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &raised)
+		}
+		_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+	}
+	capacity := int(min(limit.Cur, 1<<20)) - others
+	if capacity < tunnels {
+		d.log.Warn("fewer tunnels than max_tunnels: the process may not open more files",
+			"tunnels", max(1, capacity), "max_tunnels", tunnels, "nofile", limit.Cur)
+	}
+	return max(1, min(capacity, tunnels))
+}
