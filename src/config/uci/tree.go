@@ -26,7 +26,10 @@ func source(file, text string) (config.Source, error) {
 	for i := range sections {
 		for j := range sections[i].Options {
 			o := &sections[i].Options[j]
-			values, _ := tree.Get(name, key(i), o.Name)
+			values, ok := tree.Get(name, key(i), o.Name)
+			if !ok {
+				return src, fmt.Errorf("reading the configuration %s: go-uci lost the section on line %d", file, sections[i].Line)
+			}
 			for _, spelled := range values {
 				v, err := unspell(spelled, commands)
 				if err != nil {
