@@ -66,3 +66,26 @@ func answer(m *Message, request []byte) []byte {
 	copy(b[8:12], request[8:12])
 	return b
 }
+
+// FakeListener returns a Listener that receives what is sent to the channel: []byte with one or more whole messages, or a read's
+// errno. The caller makes the channel with room for all of it.
+func FakeListener(notifications <-chan any) *Listener { return newListener(channel(notifications)) }
+
+type channel <-chan any
+
+func (c channel) write([]byte) error { return nil }
+
+func (c channel) read(buffer []byte, _ bool) (int, error) {
+	select {
+	case next := <-c:
+		if errno, ok := next.(unix.Errno); ok {
+			return 0, errno
+		}
+		return copy(buffer, next.([]byte)), nil
+	default:
+		return 0, unix.EAGAIN
+	}
+}
+
+func (c channel) fd() int      { return -1 }
+func (c channel) close() error { return nil }

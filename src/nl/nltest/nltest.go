@@ -63,12 +63,12 @@ func sockaddr(a netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port())}
 }
 
-// Until runs the check until it gives nil, and fails the test with the check's error after ten seconds. It is for what the kernel
+// Until runs the check until it gives nil, and fails the test with the check's error after a minute. It is for what the kernel
 // does in its own time and gives no event for.
 func Until(t testing.TB, check func() error) {
 	t.Helper()
 	err := errors.New("not tried")
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		if err = check(); err == nil {
 			return
 		}

@@ -1,0 +1,132 @@
+package link
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/nl"
+)
+
+const (
+	kindBridge = "bridge"
+	skipStats  = 1 << 3 // RTEXT_FILTER_SKIP_STATS, linux/rtnetlink.h: leaves out the counters of each address family
+)
+
+// Event is the state of an interface, when listed or changed.
+type Event struct {
+	Index  int
+	Name   string
+	Gone   bool // the interface was removed; the rest is as it was
+	Master int  // index of the bridge or other master, 0 without
+	MTU    int
+	Up     bool // as set (IFF_UP), whatever the carrier does
+}
+
+// List calls f for every interface. One may come twice, or be gone when it comes: what a Monitor that was opened before reports
+// after the list makes it right. f must not use the Conn.
+func (c *Conn) List(f func(Event)) error {
+	return c.dump("list interfaces", 0, func() {}, func(e Event, name, _ []byte) {
+		e.Name = string(name)
+		f(e)
+	})
+}
+
+// Ports counts the ports of a master. That takes a list, so it is not for every tunnel.
+func (c *Conn) Ports(master string) (int, error) {
+	index, err := c.Index(master)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	err = c.dump("list the ports of "+master, index, func() { n = 0 }, func(e Event, _, _ []byte) {
+		if e.Master == index { // old kernels list all interfaces
+			n++
+		}
+	})
+	return n, err
+}
+
+// IsBridge tells whether an interface is a bridge.
+func (c *Conn) IsBridge(name string) (bool, error) {
+	index, err := c.Index(name)
+	if err != nil {
+		return false, err
+	}
+	c.query("read interface "+name, index)
+	bridge := false
+	var bad error
+	err = c.nl.Do(func(_ nl.Header, body []byte) {
+		var kind []byte
+		_, _, kind, bad = parse(body)
+		bridge = string(kind) == kindBridge
+	})
+	if err == nil {
+		err = bad
+	}
+	return bridge, err
+}
+
+func (c *Conn) dump(op string, master int, begin func(), each func(e Event, name, kind []byte)) error {
+	m := c.query(op, 0)
+	if master != 0 {
+		m.U32(unix.IFLA_MASTER, uint32(master))
+	}
+	var bad error
+	err := c.nl.Dump(func() { bad = nil; begin() }, func(_ nl.Header, body []byte) {
+		e, name, kind, err := parse(body)
+		if err != nil {
+			bad = fmt.Errorf("%s: %w", op, err)
+			return
+		}
+		each(e, name, kind)
+	})
+	if err == nil {
+		err = bad
+	}
+	return err
+}
+
+func (c *Conn) query(op string, index int) *nl.Message {
+	m := c.nl.Request(op, unix.RTM_GETLINK, 0)
+	m.Raw(unix.AF_UNSPEC, 0, 0, 0)
+	m.Raw32(uint32(index))
+	m.Raw32(0)
+	m.Raw32(0)
+	m.U32(unix.IFLA_EXT_MASK, skipStats)
+	return m
+}
+
+// parse reads an RTM_NEWLINK or RTM_DELLINK: an ifinfomsg and attributes. Name and kind alias the body.
+func parse(body []byte) (e Event, name, kind []byte, err error) { return parseIn(nl.Host, body) }
+
+func parseIn(order nl.Order, body []byte) (e Event, name, kind []byte, err error) {
+	if len(body) < unix.SizeofIfInfomsg {
+		return e, nil, nil, nl.ErrMalformed
+	}
+	e.Index = int(order.Uint32(body[4:]))
+	e.Up = order.Uint32(body[8:])&unix.IFF_UP != 0
+	a := nl.Parse(order, body[unix.SizeofIfInfomsg:])
+	for a.Next() {
+		switch a.Type() {
+		case unix.IFLA_IFNAME:
+			name = nl.Text(a.Bytes())
+		case unix.IFLA_MTU:
+			e.MTU = int(a.U32())
+		case unix.IFLA_MASTER:
+			e.Master = int(a.U32())
+		case unix.IFLA_LINKINFO:
+			kind = infoKind(order, a.Bytes())
+		}
+	}
+	return e, name, kind, a.Err()
+}
+
+func infoKind(order nl.Order, b []byte) []byte {
+	for a := nl.Parse(order, b); a.Next(); {
+		if a.Type() == unix.IFLA_INFO_KIND {
+			return nl.Text(a.Bytes())
+		}
+	}
+	return nil
+}
