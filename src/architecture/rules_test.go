@@ -51,7 +51,8 @@ var may = map[string][]string{
 	// For tests only.
 	"nl/nltest":    {},
 	"architecture": {},
-	"e2e":          {"wire", "client"},
+	"swarm":        {"wire", "client", "sock", "poll"},
+	"e2e":          {"wire", "client", "swarm"},
 }
 
 // heavy packages cost more flash than they are worth; e2e, which never gets to a router, may have them.
