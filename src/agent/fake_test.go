@@ -24,6 +24,8 @@ type fakeBroker struct {
 	mu       sync.Mutex
 	peer     unix.Sockaddr
 	refuse   bool // PREPARE
+	// prepared, if set, makes the broker's end of the tunnel before the answer.
+	prepared func(p wire.PrepareMsg, peer unix.Sockaddr)
 }
 
 func listen(t *testing.T, addr string) *fakeBroker {
@@ -35,6 +37,9 @@ func listen(t *testing.T, addr string) *fakeBroker {
 	}
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Bind(fd, sockaddr(ap)); err != nil {
@@ -52,23 +57,28 @@ func listen(t *testing.T, addr string) *fakeBroker {
 		port = name.Port
 	}
 	b := &fakeBroker{t: t, fd: fd, addr: netip.AddrPortFrom(ap.Addr(), uint16(port)), received: make(chan wire.Message, 1000)}
+	b.serve(fd)
+	return b
+}
+
+// serve answers what comes through fd until the test ends, and closes it then.
+func (b *fakeBroker) serve(fd int) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for b.serve() {
+		for b.answer(fd) {
 		}
 	}()
-	t.Cleanup(func() {
+	b.t.Cleanup(func() {
 		unix.Shutdown(fd, unix.SHUT_RDWR) // wakes Recvfrom
 		<-done
 		unix.Close(fd)
 	})
-	return b
 }
 
-func (b *fakeBroker) serve() bool {
+func (b *fakeBroker) answer(fd int) bool {
 	buf := make([]byte, 2048)
-	n, from, err := unix.Recvfrom(b.fd, buf, 0)
+	n, from, err := unix.Recvfrom(fd, buf, 0)
 	if err != nil || n == 0 {
 		return errors.Is(err, unix.ECONNREFUSED)
 	}
@@ -94,6 +104,9 @@ func (b *fakeBroker) serve() bool {
 		if b.refuse {
 			answer(wire.AppendError(nil))
 		} else {
+			if b.prepared != nil {
+				b.prepared(p, from)
+			}
 			answer(wire.AppendTunnel(nil, 100, p.Features))
 		}
 	case wire.TypePMTUD:
