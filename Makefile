@@ -3,7 +3,7 @@
 #   make build       static binaries in build/
 #   make demo        a tour: real tunnels on a real kernel, in a virtual machine
 #   make test        everything: test-unit, test-386, test-mips, test-vm
-#   make bench       the table of figures, native and in the virtual machine
+#   make bench       the table of figures, native (bench-native) and in the virtual machine
 #   make lint        gofmt, go vet, staticcheck, shellcheck
 #   make size        cross-build the broker and hold it to the size budget
 #   make fuzz        every fuzz test for FUZZTIME (60s) each
@@ -31,7 +31,7 @@ export GOMIPS64 := softfloat
 export GOARM := 5
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: build test test-unit test-386 test-mips test-vm demo bench lint size fuzz clean go
+.PHONY: build test test-unit test-386 test-mips test-vm demo bench bench-native lint size fuzz clean go build/bench.test
 .NOTPARALLEL:
 
 build: go
@@ -72,10 +72,14 @@ demo: build
 	@$(GO) test -c -trimpath -buildvcs=false -tags 'vm demo' -o build/demo.test ./src/e2e
 	@VM_TIMEOUT=170 $(VM) build/demo.test -test.run '^TestDemo$$' -test.timeout 160s
 
-bench: build
-	$(GO) test -run '^$$' -bench . -benchmem ./src/...
-	$(GO) test -c -trimpath -buildvcs=false -tags 'vm bench' -o build/bench.test ./src/e2e
-	VM_TIMEOUT=900 $(VM) build/bench.test -test.run '^TestBench' -test.timeout 880s
+build/bench.test: build
+	@$(GO) test -c -trimpath -buildvcs=false -tags bench -o build/bench.test ./src/bench
+
+bench-native: build/bench.test
+	@build/bench.test -test.run '^TestNative' -test.timeout 300s
+
+bench: bench-native
+	@VM_TIMEOUT=900 $(VM) build/bench.test -test.skip '^TestNative' -test.timeout 880s
 
 lint: go
 	@$(NEED) shellcheck

@@ -51,6 +51,7 @@ var may = map[string][]string{
 	// For tests only.
 	"nl/nltest":    {},
 	"architecture": {},
+	"bench":        {},
 	"swarm":        {"wire", "client", "sock", "poll"},
 	"e2e":          {"wire", "client", "swarm"},
 }
