@@ -56,7 +56,7 @@ func TestLinkLocal(t *testing.T) {
 }
 
 func TestErrorQueuePathMTU(t *testing.T) {
-	namespace(t, 1400)
+	setMTU := namespace(t, 1400)
 	for _, address := range []string{"127.0.0.1", "::1"} {
 		at := netip.AddrPortFrom(netip.MustParseAddr(address), 0)
 		c := newClient(t, at.String())
@@ -82,12 +82,21 @@ func TestErrorQueuePathMTU(t *testing.T) {
 		if mtu, count := DrainErrors(fd); mtu != 0 || count != 0 {
 			t.Errorf("%s: again: mtu %d, %d errors", address, mtu, count)
 		}
+		for _, mtu := range []uint32{1350, 1300, 1400} { // of several, the smallest counts
+			setMTU(mtu)
+			if err := Send(fd, make([]byte, 1400)); err != unix.EMSGSIZE {
+				t.Errorf("%s: %v", address, err)
+			}
+		}
+		if mtu, _ := DrainErrors(fd); mtu != 1300 {
+			t.Errorf("%s: mtu %d of several", address, mtu)
+		}
 	}
 }
 
-// namespace moves the test's thread into a network namespace of its own, with loopback up, mtu bytes long, and fe80::1 on it. The
-// thread ends with the test.
-func namespace(t *testing.T, mtu uint32) {
+// namespace moves the test's thread into a network namespace of its own, with loopback up, of this MTU, which can be changed, and
+// fe80::1 on it. The thread ends with the test.
+func namespace(t *testing.T, mtu uint32) (setMTU func(uint32)) {
 	t.Helper()
 	runtime.LockOSThread() // and never unlock: the runtime throws the thread away
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
@@ -97,12 +106,16 @@ func namespace(t *testing.T, mtu uint32) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { conn.Close() })
 	const lo = 1
-	up := &rtnetlink.LinkMessage{Index: lo, Flags: unix.IFF_UP, Change: unix.IFF_UP, Attributes: &rtnetlink.LinkAttributes{MTU: mtu}}
-	if err := conn.Link.Set(up); err != nil {
-		t.Fatal(err)
+	setMTU = func(mtu uint32) {
+		t.Helper()
+		up := &rtnetlink.LinkMessage{Index: lo, Flags: unix.IFF_UP, Change: unix.IFF_UP, Attributes: &rtnetlink.LinkAttributes{MTU: mtu}}
+		if err := conn.Link.Set(up); err != nil {
+			t.Fatal(err)
+		}
 	}
+	setMTU(mtu)
 	addr := netip.MustParseAddr("fe80::1").AsSlice()
 	if err := conn.Address.New(&rtnetlink.AddressMessage{
 		Family: unix.AF_INET6, PrefixLength: 64, Scope: unix.RT_SCOPE_LINK, Index: lo,
@@ -122,7 +135,7 @@ func namespace(t *testing.T, mtu uint32) {
 		if bound = bound || unix.Bind(fd, at) == nil; bound {
 			unix.Sendto(fd, []byte("x"), 0, at)
 			if _, _, err := unix.Recvfrom(fd, make([]byte, 1), 0); err == nil {
-				return
+				return setMTU
 			}
 		}
 		if time.Now().After(deadline) {

@@ -51,7 +51,9 @@ func TestIPv6(t *testing.T) {
 	}
 	// IPv4 is another socket's.
 	l := listen(t, "[::]:0", "")
-	listen(t, fmt.Sprintf("0.0.0.0:%d", l.Addr().Port()), "")
+	if busy, err := Busy(netip.AddrPortFrom(netip.IPv4Unspecified(), l.Addr().Port()), ""); busy || err != nil {
+		t.Errorf("IPv4 beside IPv6: %v, %v", busy, err)
+	}
 }
 
 func TestDevice(t *testing.T) {

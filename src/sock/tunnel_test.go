@@ -232,6 +232,16 @@ func TestPathMTU(t *testing.T) {
 	}
 }
 
+func FuzzPathMTU(f *testing.F) {
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var aligned [64]uint64
+		control := unsafe.Slice((*byte)(unsafe.Pointer(&aligned)), unsafe.Sizeof(aligned))
+		if mtu := pathMTU(control[:copy(control, data)]); mtu < 0 || mtu > 65535 {
+			t.Errorf("%d", mtu)
+		}
+	})
+}
+
 func TestNoAllocation(t *testing.T) {
 	for _, p := range places {
 		l := listen(t, p.listener, "")
