@@ -134,7 +134,7 @@ func New(cfg Config) (*Agent, error) {
 			"and no - in front", cfg.Client.UUID, wire.MaxValidUUID))
 	}
 	if !validName(cfg.Interface) {
-		faults = append(faults, fmt.Errorf("interface %q: want 1 to 15 characters without spaces, / or :", cfg.Interface))
+		faults = append(faults, fmt.Errorf("interface %q: want 1 to 15 characters without spaces, : or /", cfg.Interface))
 	}
 	if len(faults) != 0 {
 		return nil, errors.Join(faults...)

@@ -283,23 +283,3 @@ func TestBrokenUntilTheTunnelLasts(t *testing.T) {
 	)
 	play(t, opt, steps)
 }
-
-func TestKernelFailure(t *testing.T) {
-	steps := setUp("")
-	steps[5] = step{0.5, Event{Kind: TunnelFailed}, `note 0 no tunnel from the kernel
-		send 0 ERROR 13
-		close 0
-		note 0 asking the brokers
-		note 0 no broker answers`}
-	play(t, options(), steps)
-}
-
-func TestErrorWhileTheKernelIsAtIt(t *testing.T) {
-	steps := append(setUp("")[:5],
-		step{0.5, refusal(0), "note 0 the broker refused"},
-		step{20, Event{Kind: TunnelUp}, `delete 7
-			close 0
-			note 0 asking the brokers
-			note 0 no broker answers`})
-	play(t, options(), steps)
-}
