@@ -70,6 +70,7 @@ endif
 
 demo: build
 	@$(GO) test -c -trimpath -buildvcs=false -tags 'vm demo' -o build/demo.test ./src/e2e
+	@build/demo.test -test.list '^TestDemo$$' | grep -q TestDemo || { echo "make: TestDemo is gone from src/e2e"; exit 1; }
 	@VM_TIMEOUT=170 $(VM) build/demo.test -test.run '^TestDemo$$' -test.timeout 160s
 
 build/bench.test: build
