@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 
 	"golang.org/x/sys/unix"
 
@@ -165,7 +166,11 @@ func (d *Daemon) shape(e *broker.Effect) {
 	if p == nil || p.index == 0 {
 		return
 	}
-	if err := d.datapath.shape(p, e.Bandwidth); err != nil && d.quiet.allow(d.now, "shape") {
+	err := d.datapath.shape(p, e.Bandwidth)
+	if errors.Is(err, unix.ENOENT) {
+		err = fmt.Errorf("%w: the kernel lacks sch_htb or sch_fq_codel (OpenWrt: kmod-sched-core)", err)
+	}
+	if err != nil && d.quiet.allow(d.now, "shape") {
 		d.log.Error("can't limit a tunnel's bandwidth", "broker", p.section.config.Name, "tunnel", p.id, "kbit", e.Bandwidth, "error", err)
 	}
 }

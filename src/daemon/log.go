@@ -111,7 +111,7 @@ func noteText(n broker.Note) (logline.Level, string) {
 	case broker.NoteMTU:
 		return logline.Info, "tunnel MTU changed"
 	case broker.NoteLimit:
-		return logline.Info, "bandwidth limit changed"
+		return logline.Info, "bandwidth limit wanted"
 	case broker.NoteBadLimit:
 		return logline.Warn, "a LIMIT that can't be understood was ignored"
 	case broker.NoteSetAside:

@@ -11,6 +11,7 @@ import (
 	"io"
 	"strconv"
 	"sync"
+	"unicode/utf8"
 )
 
 // Level is how important a line is.
@@ -69,7 +70,7 @@ func (l *Logger) Warn(text string, args ...any) { l.Log(Warn, text, args...) }
 // Error writes a line of that level.
 func (l *Logger) Error(text string, args ...any) { l.Log(Error, text, args...) }
 
-// Log writes a line. What is not plain printable text is quoted, so that nothing
+// Log writes a line. What is not printable text is quoted, so that nothing
 // that came from outside can begin a line or colour a terminal.
 func (l *Logger) Log(level Level, text string, args ...any) {
 	if !l.Enabled(level) {
@@ -102,9 +103,10 @@ func appendArgs(b []byte, args []any) []byte {
 // be that, a message may have spaces.
 func appendText(b []byte, s string, value bool) []byte {
 	plain := s != "" || !value
-	for i := 0; i < len(s) && plain; i++ {
-		c := s[i]
-		plain = c > ' ' && c < 0x7f && !(value && (c == '"' || c == '=')) || c == ' ' && !value
+	for _, c := range s {
+		if c == ' ' && value || value && (c == '"' || c == '=') || !strconv.IsPrint(c) || c == utf8.RuneError {
+			plain = false
+		}
 	}
 	if plain {
 		return append(b, s...)

@@ -19,6 +19,7 @@ func TestLines(t *testing.T) {
 		{"kept", false, func(l *Logger) { l.With("broker", "wan").With("a", 1).Info("x", "b", true) }, "info: x broker=wan a=1 b=true\n"},
 		{"hostile", false, func(l *Logger) { l.Info("a\nb", "v", "x\x1b[31m\"=\n", "e", "") }, `info: "a\nb" v="x\x1b[31m\"=\n" e=""` + "\n"},
 		{"not ascii", false, func(l *Logger) { l.Info("m", "v", "ä\xff") }, `info: m v="ä\xff"` + "\n"},
+		{"umlaut", false, func(l *Logger) { l.Info("want 1–9", "v", "ä") }, "info: want 1–9 v=ä\n"},
 		{"odd", false, func(l *Logger) { l.Info("m", "v") }, "info: m\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

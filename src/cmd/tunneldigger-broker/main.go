@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -101,7 +102,7 @@ func (o *options) run() int {
 	log.Info("tunneldigger-broker " + version)
 	err = daemon.Run(daemon.Options{Config: c, Log: log, NoDatapath: o.datapath == "none", Signals: signals})
 	if err != nil {
-		log.Error(err.Error())
+		log.Error(strings.ReplaceAll(err.Error(), "\n", "; "))
 		return exitFault
 	}
 	log.Info("stopped")

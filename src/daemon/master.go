@@ -1,0 +1,141 @@
+package daemon
+
+import (
+	"fmt"
+
+	"tunneldigger/src/config"
+	"tunneldigger/src/link"
+)
+
+// manyPorts is when a bridge, which takes link.MaxPorts, is worth a warning.
+const manyPorts = 900
+
+// master is an interface that tunnels are attached to.
+type master struct {
+	index  int // 0: it is not there
+	bridge bool
+	ports  int // ours
+	warned bool
+	misfit bool // it was said that its MTU is larger than its tunnels'
+	mtu    int  // as configured; it is kept whatever joins
+}
+
+// ready wants the section's interface and its bridges to be there: a client is
+// better off with another broker than with a tunnel to nowhere.
+func (k *kernel) ready(d *Daemon, s *section) error {
+	for i := range d.config.Bridges {
+		b := &d.config.Bridges[i]
+		if b.Broker != "" && b.Broker != s.config.Name {
+			continue
+		}
+		if err := k.find(b.Interface); err != nil {
+			return fmt.Errorf("%w: tunnels are to be attached to it", err)
+		}
+	}
+	return nil
+}
+
+// find looks a master up by name.
+func (k *kernel) find(name string) error {
+	m := k.masters[name]
+	if m.index != 0 {
+		return nil
+	}
+	index, err := k.link.Index(name)
+	if err != nil {
+		return fmt.Errorf("interface %s: %w", name, err)
+	}
+	bridge, err := k.link.IsBridge(name)
+	if err != nil {
+		return err
+	}
+	mtu, err := k.link.GuardMTU(name)
+	if err != nil {
+		return err
+	}
+	*m = master{index: index, bridge: bridge, mtu: mtu}
+	return nil
+}
+
+// attach makes p a port of a bridge or batman-adv interface and brings it up.
+func (k *kernel) attach(d *Daemon, p *port, b *config.Bridge, mtu int) error {
+	if err := k.find(b.Interface); err != nil {
+		return err
+	}
+	m := k.masters[b.Interface]
+	if err := link.DisableIPv6(p.name); err != nil {
+		return err
+	}
+	if err := k.link.UpAttach(p.index, mtu, m.index); err != nil {
+		return fmt.Errorf("attach to %s: %w", b.Interface, err)
+	}
+	if m.bridge && b.Isolate {
+		if err := k.link.Isolate(p.index); err != nil {
+			return fmt.Errorf("isolate on %s: %w", b.Interface, err)
+		}
+	}
+	p.master = b.Interface
+	m.ports++
+	k.mind(d, b.Interface, m, mtu)
+	return nil
+}
+
+// mind warns of what does not fit.
+func (k *kernel) mind(d *Daemon, name string, m *master, mtu int) {
+	if !m.misfit && mtu < m.mtu {
+		m.misfit = true
+		d.log.Warn("the interface's MTU is larger than its tunnels': larger packets will be lost", "interface", name,
+			"mtu", m.mtu, "tunnel_mtu", mtu)
+	}
+	if !m.warned && m.bridge && m.ports >= manyPorts {
+		m.warned = true
+		d.log.Warn("the bridge is nearly full", "interface", name, "tunnels", m.ports, "ports", link.MaxPorts)
+	}
+}
+
+func (k *kernel) setMTU(d *Daemon, p *port, mtu int) error {
+	if err := k.link.SetMTU(p.index, mtu); err != nil {
+		return err
+	}
+	b := d.config.BridgeFor(p.section.config.Name, mtu)
+	if b != nil && b.Interface == p.master {
+		k.mind(d, p.master, k.masters[p.master], mtu)
+		return nil
+	}
+	if p.master != "" {
+		if err := k.link.Detach(p.index); err != nil {
+			return err
+		}
+		k.detached(p)
+	}
+	if b == nil {
+		return nil
+	}
+	return k.attach(d, p, b, mtu)
+}
+
+func (k *kernel) detached(p *port) {
+	if m := k.masters[p.master]; m != nil && m.ports > 0 {
+		m.ports--
+	}
+	p.master = ""
+}
+
+// reattach gives a master that was made anew its tunnels back.
+func (k *kernel) reattach(d *Daemon, name string) {
+	if k.find(name) != nil {
+		return
+	}
+	for _, p := range d.ports.byIndex {
+		if p.master != name {
+			continue
+		}
+		mtu, err := k.link.MTU(p.name)
+		if err == nil {
+			err = k.attach(d, p, d.config.BridgeFor(p.section.config.Name, mtu), mtu)
+		}
+		if err != nil {
+			d.log.Error("can't attach a tunnel again", "interface", name, "tunnel", p.id, "error", err)
+		}
+	}
+}

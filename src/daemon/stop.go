@@ -1,0 +1,59 @@
+package daemon
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/broker"
+)
+
+// idle tells whether nothing is left to wait for when stopping.
+func (d *Daemon) idle() bool {
+	for _, s := range d.sections {
+		if s.core.Tunnels() > 0 {
+			return false
+		}
+	}
+	return d.hooks.Idle()
+}
+
+// forward brings signals into the loop.
+func (d *Daemon) forward(signals <-chan os.Signal) {
+	for s := range signals {
+		select {
+		case d.signals <- s:
+			d.wake.Notify()
+		default:
+		}
+	}
+}
+
+func (d *Daemon) collectSignals() {
+	for {
+		select {
+		case s := <-d.signals:
+			switch {
+			case s == unix.SIGHUP:
+				d.log.Warn("this version can't reload its configuration: restart it to apply changes")
+			case d.stopBy != 0:
+				d.stopBy = d.now
+			default:
+				d.log.Info("stopping", "signal", s.String())
+				d.stopBy = d.now + stopDeadline
+				for _, section := range d.sections {
+					d.handle(section, &broker.Event{Kind: broker.EventStop})
+				}
+			}
+		default:
+			return
+		}
+	}
+}
+
+func (d *Daemon) close() {
+	d.hooks.Kill()
+	d.ports.closeAll()
+	d.closeListeners()
+	d.datapath.close()
+}
