@@ -48,7 +48,8 @@ func newBench(t *testing.T, limit int) *bench {
 	return b
 }
 
-// script writes an executable file and returns its path.
+// script writes an executable file and returns its path. To be called before anything runs: a process that is just being started
+// holds a copy of every open file for a moment, and a file that is open for writing cannot be executed.
 func (b *bench) script(name, text string) string {
 	b.t.Helper()
 	path := filepath.Join(b.dir, name)
@@ -65,7 +66,7 @@ func (b *bench) script(name, text string) string {
 func (b *bench) results(n int) []Result {
 	b.t.Helper()
 	var all []Result
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(60 * time.Second)
 	for len(all) < n {
 		select {
 		case <-b.notice:

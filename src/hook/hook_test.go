@@ -3,6 +3,7 @@ package hook
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"slices"
 	"testing"
 
@@ -64,22 +65,38 @@ func TestOrderWithinKeysAndSideBySide(t *testing.T) {
 	}
 }
 
-func TestManyRequests(t *testing.T) {
-	const limit = 4
+func TestLimit(t *testing.T) {
+	const limit = 3
 	b := newBench(t, limit)
-	before := descriptors(t)
-	// Each hook takes a place of its own among the limit and gives it back; a fifth would find none.
+	// Each hook takes one of as many places and gives it back; one hook more would find none.
 	path := b.script("hook", `#!/bin/sh
-for i in 1 2 3 4; do
+for i in 1 2 3; do
 	if mkdir `+b.dir+`/place$i 2>/dev/null; then rmdir `+b.dir+`/place$i; exit 0; fi
 done
 exit 1
 `)
-	for i := range 1000 {
-		b.Run(Request{Key: uint64(i % 100), Program: path, Tag: uint64(i)})
+	for range 100 {
+		b.Run(Request{Program: path})
 		if n := b.Running(); n > limit {
 			t.Fatalf("%d at once", n)
 		}
+	}
+	for _, res := range b.results(100) {
+		if res.Err != nil {
+			t.Errorf("%+v", res)
+		}
+	}
+}
+
+func TestManyRequests(t *testing.T) {
+	b := newBench(t, 4)
+	path, err := exec.LookPath("true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := descriptors(t)
+	for i := range 1000 {
+		b.Run(Request{Key: uint64(i % 100), Program: path, Tag: uint64(i)})
 	}
 	last := make(map[uint64]uint64)
 	for _, res := range b.results(1000) {
@@ -126,9 +143,10 @@ func TestKill(t *testing.T) {
 	b := newBench(t, 2)
 	fifo := b.fifo("alive")
 	path := b.script("hang", "#!/bin/sh\nexec 3> "+fifo+"\nsleep 1000 &\necho up >&3\nsleep 1000\n")
+	second := b.script("hang2", "#!/bin/sh\nsleep 1000\n")
 	b.Run(Request{Key: 1, Program: path, Directory: b.dir})
 	b.Run(Request{Key: 1, Program: path})
-	b.Run(Request{Key: 2, Program: b.script("hang2", "#!/bin/sh\nsleep 1000\n")})
+	b.Run(Request{Key: 2, Program: second})
 	b.Run(Request{Key: 3, Program: path})
 	file, err := os.Open(fifo) // waits for the writer
 	if err != nil {

@@ -130,7 +130,7 @@ func TestTimeoutIsPerProgram(t *testing.T) {
 	b := newBench(t, 1)
 	b.script("d/1", "#!/bin/sh\nsleep 1000\n")
 	b.script("d/2", "#!/bin/sh\necho second\n")
-	b.Run(Request{Directory: b.dir + "/d", Timeout: 100 * time.Millisecond})
+	b.Run(Request{Directory: b.dir + "/d", Timeout: 500 * time.Millisecond})
 	if res := b.results(1)[0]; !errors.Is(res.Err, ErrTimeout) || !b.logged("line=second") {
 		t.Errorf("result %+v\n%s", res, b.dump())
 	}
