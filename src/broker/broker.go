@@ -177,6 +177,11 @@ func (b *Broker) attend(now time.Duration, t *tunnel) {
 		t.keepalive = now + keepaliveGap
 	}
 	if b.config.PMTU == 0 && now >= t.prober.Due() {
+		// Nobody acknowledges PMTU_NTFY, and a later one may be overtaken by an
+		// earlier one. So the client is told again before every round.
+		if mtu := t.prober.MTU(); mtu != 0 && t.prober.Resting() {
+			b.sendMTU(t, mtu)
+		}
 		sizes, changed := t.prober.Fire(now, t.heard, b.probeSizes[:0])
 		for _, size := range sizes {
 			e := b.send(t)

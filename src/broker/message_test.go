@@ -59,6 +59,18 @@ func TestDiscovery(t *testing.T) {
 	notify(500).is("mtu 100 1280", "# mtu 100 a", "hook session.mtu-changed 100 1438→1280")
 }
 
+// PMTU_NTFY can get lost or be overtaken, so it is repeated before every round.
+func TestDiscoveryTellsAgain(t *testing.T) {
+	r := newRig(t, probing, Options{})
+	r.up(alice, "a", 7, unique)
+	same(t, only(r.run(0), "NTFY"))
+	r.socket(100, wire.AppendPMTUDAck(nil, 1472)).is("100 ← PMTU_NTFY 1446")
+	r.run(29 * s)
+	same(t, only(r.run(s), "PMTU"), "1 100 ← PMTU_NTFY 1446", "1 100 ← PMTUD 1472", "1 100 ← PMTUD 1464", "1 100 ← PMTUD 1448",
+		"1 100 ← PMTUD 1422", "1 100 ← PMTUD 1372", "1 100 ← PMTUD 1306")
+	same(t, only(r.run(5*s), "NTFY"))
+}
+
 // Before this side knows anything, what the client found can only lower.
 func TestNotifiedEarly(t *testing.T) {
 	r := newRig(t, probing, Options{})

@@ -49,6 +49,9 @@ func New(v6 bool, now time.Duration) Prober {
 // Due is when Fire is to be called next.
 func (p *Prober) Due() time.Duration { return p.next }
 
+// Resting tells whether the next Fire begins a round.
+func (p *Prober) Resting() bool { return p.idle }
+
 // Fire is called when Due has come. It appends the UDP payload sizes to probe
 // now, in bytes, and tells whether the outcome changed: here that is the first
 // one, or a smaller one. heard is when the peer was last heard: a round without

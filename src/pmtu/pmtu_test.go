@@ -172,7 +172,13 @@ func TestRound(t *testing.T) {
 	}
 	fire(3*s, all[:3]...)
 	fire(4*s, all[:3]...)
+	if p.Resting() {
+		t.Error("at rest in the middle of a round")
+	}
 	fire(5 * s)
+	if !p.Resting() {
+		t.Error("the round did not end")
+	}
 	fire(35*s, all...)
 }
 
