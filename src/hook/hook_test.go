@@ -126,7 +126,7 @@ func descriptors(t *testing.T) int {
 
 func TestQueueIsBounded(t *testing.T) {
 	b := newBench(t, 1)
-	path := b.script("hang", "#!/bin/sh\nsleep 1000\n")
+	path := b.script("hang", "#!/bin/sh\nsleep 100\n")
 	for range 1 + MaxWaiting {
 		b.Run(Request{Program: path})
 	}
@@ -142,8 +142,8 @@ func TestQueueIsBounded(t *testing.T) {
 func TestKill(t *testing.T) {
 	b := newBench(t, 2)
 	fifo := b.fifo("alive")
-	path := b.script("hang", "#!/bin/sh\nexec 3> "+fifo+"\nsleep 1000 &\necho up >&3\nsleep 1000\n")
-	second := b.script("hang2", "#!/bin/sh\nsleep 1000\n")
+	path := b.script("hang", "#!/bin/sh\nexec 3> "+fifo+"\nsleep 100 &\necho up >&3\nsleep 1000\n")
+	second := b.script("hang2", "#!/bin/sh\nsleep 100\n")
 	b.Run(Request{Key: 1, Program: path, Directory: b.dir})
 	b.Run(Request{Key: 1, Program: path})
 	b.Run(Request{Key: 2, Program: second})

@@ -110,7 +110,7 @@ func TestTimeoutKillsTheGroup(t *testing.T) {
 	b := newBench(t, 1)
 	// The fifo has a grandchild as its only writer: reading it ends when that is dead.
 	fifo := b.fifo("alive")
-	path := b.script("hang", "#!/bin/sh\n(echo grandchild; exec sleep 1000) > "+fifo+" &\necho waiting\nsleep 1000\n")
+	path := b.script("hang", "#!/bin/sh\n(echo grandchild; exec sleep 100) > "+fifo+" &\necho waiting\nsleep 1000\n")
 	after := b.script("after", "#!/bin/sh\necho after\n")
 	b.Run(Request{Event: "session.up", Key: 1, Program: path, Timeout: time.Second})
 	b.Run(Request{Event: "session.down", Key: 1, Program: after, Timeout: time.Minute})
@@ -128,7 +128,7 @@ func TestTimeoutKillsTheGroup(t *testing.T) {
 
 func TestTimeoutIsPerProgram(t *testing.T) {
 	b := newBench(t, 1)
-	b.script("d/1", "#!/bin/sh\nsleep 1000\n")
+	b.script("d/1", "#!/bin/sh\nsleep 100\n")
 	b.script("d/2", "#!/bin/sh\necho second\n")
 	b.Run(Request{Directory: b.dir + "/d", Timeout: 500 * time.Millisecond})
 	if res := b.results(1)[0]; !errors.Is(res.Err, ErrTimeout) || !b.logged("line=second") {
@@ -138,7 +138,7 @@ func TestTimeoutIsPerProgram(t *testing.T) {
 
 func TestForkAndExitHoldsNothingUp(t *testing.T) {
 	b := newBench(t, 1)
-	path := b.script("fork", "#!/bin/sh\nsleep 1000 &\necho $! > "+b.dir+"/pid\necho parent\n")
+	path := b.script("fork", "#!/bin/sh\nsleep 100 &\necho $! > "+b.dir+"/pid\necho parent\n")
 	b.Run(Request{Program: path}) // the daemon keeps its output open
 	res := b.results(1)[0]
 	if res.Err != nil || !b.logged("line=parent") {
