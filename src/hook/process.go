@@ -73,8 +73,12 @@ func (r *Runner) warnOnce(path, what, why string) {
 func (r *Runner) runAll(req *Request) Result {
 	start := time.Now()
 	res := Result{Tag: req.Tag, Key: req.Key, Event: req.Event}
+	about := r.log.With("event", req.Event)
+	if req.Tunnel != 0 {
+		about = about.With("tunnel", req.Tunnel)
+	}
 	for _, path := range r.programs(req) {
-		log := r.log.With("event", req.Event, "tunnel", req.Tunnel, "hook", path)
+		log := about.With("hook", path)
 		status, err := r.run(req, path, log)
 		if err == nil {
 			continue

@@ -61,7 +61,7 @@ func TestOutputIsBoundedAndHarmless(t *testing.T) {
 	for _, want := range []string{
 		`line="tab\there \x1b[31m\xff café"`,
 		"line=" + strings.Repeat("x", 1024) + "…",
-		"warning: hook output left out event=e tunnel=0 hook=" + long + " lines=203",
+		"warning: hook output left out event=e hook=" + long + " lines=203",
 	} {
 		if !b.logged(want) {
 			t.Errorf("log lacks %q:\n%s", want, b.dump())
@@ -174,7 +174,7 @@ func TestFailures(t *testing.T) {
 		if res.Status != c.status || res.Err == nil || !strings.Contains(res.Err.Error(), c.text) || (c.errno != nil && !errors.Is(res.Err, c.errno)) {
 			t.Errorf("%s: %+v", c.path, res)
 		}
-		if !b.logged("error: hook failed event=\"\" tunnel=0 hook=" + c.path) {
+		if !b.logged("error: hook failed event=\"\" hook=" + c.path) {
 			t.Errorf("%s: not logged", c.path)
 		}
 	}

@@ -71,8 +71,8 @@ func (p *Poller) Modify(fd int, token uint64, events Interest) error {
 	return p.control(unix.EPOLL_CTL_MOD, fd, token, events)
 }
 
-// Remove stops watching fd. To be called before fd is closed: a copy of it that lives on elsewhere (the kernel keeps one of a
-// tunnel's socket) would go on being reported.
+// Remove stops watching fd. To be called before fd is closed: if a duplicate lives on, in another process perhaps, the kernel would
+// go on reporting it.
 func (p *Poller) Remove(fd int) error {
 	return p.control(unix.EPOLL_CTL_DEL, fd, 0, 0)
 }
