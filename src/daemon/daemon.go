@@ -44,7 +44,8 @@ type Daemon struct {
 	wake     *poll.Wake
 	hooks    *hook.Runner
 	signals  chan os.Signal
-	now      time.Duration
+	clock    clock
+	now      time.Duration // of this turn
 	stopBy   time.Duration // when stopping must have ended, 0: not stopping
 	retryAt  time.Duration // when to look again for missing interfaces, 0: none
 	queue    []queued
@@ -90,7 +91,7 @@ func (d *Daemon) loop() error {
 		if err != nil {
 			return err
 		}
-		d.now = monotonic()
+		d.now = d.clock.now()
 		// Standing tunnels go first: however much arrives at the listeners,
 		// they are served.
 		for i := range events[:n] {
@@ -137,7 +138,7 @@ func (d *Daemon) timeout() time.Duration {
 	if !waits {
 		return -1
 	}
-	return max(0, due-monotonic())
+	return max(0, due-d.now)
 }
 
 // tick does what time brings.
@@ -186,9 +187,17 @@ func (d *Daemon) settle() {
 	d.queue = d.queue[:0]
 }
 
-// monotonic is the time since boot. It goes on across exec.
-func monotonic() time.Duration {
+// clock gives the time since boot, which goes on across exec. After the first
+// reading it costs no system call.
+type clock struct {
+	base  time.Duration
+	start time.Time
+}
+
+func newClock() clock {
 	var ts unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
-	return time.Duration(ts.Nano())
+	return clock{time.Duration(ts.Nano()), time.Now()}
 }
+
+func (c *clock) now() time.Duration { return c.base + time.Since(c.start) }

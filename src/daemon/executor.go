@@ -104,10 +104,13 @@ func (d *Daemon) build(s *section, e *broker.Effect) (_ *port, err error) {
 	return p, d.poller.Add(fd, tokenTunnel|uint64(e.Tunnel), poll.Read)
 }
 
+// maxStrays bounds rescue: more small datagrams than a socket can hold.
+const maxStrays = 1024
+
 // rescue takes what strangers sent between bind and connect out of a socket
 // that is going to be closed, and hands it to the handshake, where it belongs.
 func (d *Daemon) rescue(p *port) {
-	for range 64 {
+	for range maxStrays {
 		n, own, from, err := sock.Receive(p.fd, d.buffer[:], &p.peer)
 		if err == unix.EAGAIN {
 			return

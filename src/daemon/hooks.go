@@ -17,7 +17,7 @@ const maxWaiting = 1000
 func (d *Daemon) runHook(s *section, e *broker.Effect) {
 	h := &d.config.Hooks
 	r := hook.Request{
-		Event: e.Hook.String(), Program: h.Program[e.Hook], Directory: h.Directory, Timeout: h.Timeout,
+		Event: e.Hook.String(), Tunnel: e.Tunnel, Program: h.Program[e.Hook], Directory: h.Directory, Timeout: h.Timeout,
 		Tag: uint64(e.Tunnel)<<8 | uint64(e.Hook), Key: s.hookKey(e.Serial),
 	}
 	switch e.Hook {

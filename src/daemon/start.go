@@ -29,10 +29,11 @@ func start(o Options) (_ *Daemon, err error) {
 		return nil, fmt.Errorf("%d broker sections are enabled: at most 255 can be", len(c.Brokers))
 	}
 	d := &Daemon{
-		config: c, log: o.Log, now: monotonic(), signals: make(chan os.Signal, 4),
+		config: c, log: o.Log, clock: newClock(), signals: make(chan os.Signal, 4),
 		ports: ports{byIndex: make(map[int]*port)},
 		quiet: limitedLog{log: o.Log, kinds: make(map[string]*logKind)},
 	}
+	d.now = d.clock.now()
 	for _, notice := range c.Notices {
 		d.log.Warn(notice)
 	}
