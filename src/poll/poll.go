@@ -3,8 +3,10 @@
 package poll
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"os"
 	"time"
 	"unsafe"
 
@@ -32,34 +34,42 @@ type Event struct {
 
 // Poller is a set of watched descriptors. Add, Modify and Remove may be called from any goroutine, Wait from one at a time.
 type Poller struct {
-	fd     int
-	raw    []unix.EpollEvent // reused by Wait
-	start  time.Time
-	last   time.Duration // since start, when the last Wait came back
-	streak int           // how many came back shortly after the one before
+	fd    int
+	file  *os.File                           // owns fd
+	block func(ask func(uintptr) bool) error // until ask is true, or the deadline passes
+	ask   func(uintptr) bool                 // look, bound once so that Wait does not allocate
+	start time.Time
+	armed time.Duration // the deadline that is set, since start, or never
+	raw   []unix.EpollEvent
+	room  int        // of raw, that look may fill
+	n     int        // events that look found
+	errno unix.Errno // that look met
 }
 
-// A thread that blocks in a system call the way the runtime knows gives its processor back, and at the next event the runtime's
-// monitor thread wakes up as well: three more context switches for each turn of the loop. A raw call spares them, but
-// keeps the processor, and when it ends without an event the monitor has been running in vain, which costs ten times what an event spares. So Wait
-// blocks raw only while events have been coming thick, and only for a moment, shorter than the 10 ms after which the runtime interrupts
-// who does not give way.
-const (
-	moment = 8 * time.Millisecond
-	thick  = 32 // returns in a row within a moment of one another
-)
+// never is the deadline when there is none.
+const never time.Duration = -1
 
 // New returns an empty set. Its descriptor is closed on exec.
 func New() (*Poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err == nil {
+		err = unix.SetNonblock(fd, true) // means nothing to epoll; os.NewFile then lets the runtime wait for it
+	}
 	if err != nil {
 		return nil, fmt.Errorf("epoll_create: %w", err)
 	}
-	return &Poller{fd: fd, start: time.Now()}, nil
+	p := &Poller{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), start: time.Now(), armed: never}
+	conn, err := p.file.SyscallConn()
+	if err != nil {
+		p.file.Close()
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	p.block, p.ask = conn.Read, p.look
+	return p, nil
 }
 
 // Close closes the set, not the descriptors in it.
-func (p *Poller) Close() error { return unix.Close(p.fd) }
+func (p *Poller) Close() error { return p.file.Close() }
 
 // Add watches fd and reports token for it. A descriptor that is in the set already gives EEXIST.
 func (p *Poller) Add(fd int, token uint64, events Interest) error {
@@ -86,9 +96,13 @@ func (p *Poller) control(op, fd int, token uint64, events Interest) error {
 	return nil
 }
 
-// Wait fills events with what is ready and returns how many; 0 means that the time-out passed or a signal came. It waits for ever
-// when timeout is negative, and not at all when it is 0. A time-out is rounded up to milliseconds, so that a timer is never
-// found to be not quite due. It does not allocate once it has seen the largest len(events).
+// Wait fills events with what is ready and returns how many; 0 means that the time-out passed. It waits for ever when timeout is
+// negative, and not at all when it is 0. A time-out is rounded up to milliseconds, so that a timer is never found to be not
+// quite due. It does not allocate once it has seen the largest len(events).
+//
+// It waits where the Go runtime does, in the runtime's own epoll set. A thread that blocks in a system call of its own keeps its
+// processor until the runtime's monitor thread takes it away, and that thread wakes 50000 times a second to find out whether it
+// should: more work than all that the loop does for one event.
 func (p *Poller) Wait(timeout time.Duration, events []Event) (int, error) {
 	if len(events) == 0 {
 		return 0, unix.EINVAL
@@ -96,14 +110,16 @@ func (p *Poller) Wait(timeout time.Duration, events []Event) (int, error) {
 	if len(p.raw) < len(events) {
 		p.raw = make([]unix.EpollEvent, len(events))
 	}
-	n, errno := p.wait(milliseconds(timeout), len(events))
-	if errno != 0 {
-		if errno == unix.EINTR {
-			return 0, nil
-		}
-		return 0, fmt.Errorf("epoll_pwait: %w", errno)
+	p.room, p.n, p.errno = len(events), 0, 0
+	if timeout == 0 {
+		p.look(uintptr(p.fd))
+	} else if err := p.sleep(timeout); err != nil {
+		return 0, fmt.Errorf("epoll: %w", err)
 	}
-	for i := range n {
+	if p.errno != 0 {
+		return 0, fmt.Errorf("epoll_pwait: %w", p.errno)
+	}
+	for i := range p.n {
 		ev := &p.raw[i]
 		events[i] = Event{
 			Token:    uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32,
@@ -113,53 +129,54 @@ func (p *Poller) Wait(timeout time.Duration, events []Event) (int, error) {
 			Hup:      ev.Events&unix.EPOLLHUP != 0,
 		}
 	}
-	return n, nil
+	return p.n, nil
 }
 
-// wait waits for ms milliseconds, for ever if negative, and fills p.raw.
-func (p *Poller) wait(ms, max int) (n int, errno unix.Errno) {
-	const brief = int(moment / time.Millisecond)
-	switch {
-	case p.streak >= thick && (ms < 0 || ms > brief):
-		n, errno = p.pwait(brief, max, true)
-		if n == 0 && errno == 0 {
-			p.streak = 0
-			if ms > 0 {
-				ms -= brief
-			}
-			n, errno = p.pwait(ms, max, false)
+// look takes what is ready now into raw, and tells whether there is something to come back with. It is epoll_pwait without a
+// signal mask, the one call that every architecture has.
+func (p *Poller) look(fd uintptr) bool {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p.raw))), uintptr(p.room), 0, 0, 0)
+	if errno != 0 {
+		p.errno = errno
+		return true
+	}
+	p.n = int(n)
+	return n > 0
+}
+
+// sleep blocks until look finds something or the time-out passes.
+func (p *Poller) sleep(timeout time.Duration) error {
+	at := never
+	if timeout > 0 {
+		// On a grid of milliseconds, so that a time-out until the same moment is the same again and costs nothing.
+		now := time.Since(p.start)
+		at = (now + min(timeout, longest) + time.Millisecond - 1) / time.Millisecond * time.Millisecond
+	}
+	if at != p.armed {
+		var deadline time.Time
+		if at != never {
+			deadline = p.start.Add(at)
 		}
-	default:
-		n, errno = p.pwait(ms, max, ms == 0 || p.streak >= thick)
+		if err := p.file.SetReadDeadline(deadline); err != nil {
+			return err
+		}
+		p.armed = at
 	}
-	now := time.Since(p.start)
-	if now-p.last < moment {
-		p.streak++
-	} else {
-		p.streak = 0
+	// One that has passed need not be taken back: the next one is another.
+	if err := p.block(p.ask); !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
 	}
-	p.last = now
-	return n, errno
+	return nil
 }
 
-// pwait is epoll_pwait without a signal mask: the one call that every architecture has.
-func (p *Poller) pwait(ms, max int, raw bool) (int, unix.Errno) {
-	var n uintptr
-	var errno unix.Errno
-	events := unsafe.Pointer(unsafe.SliceData(p.raw))
-	if raw {
-		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(events), uintptr(max), uintptr(ms), 0, 0)
-	} else {
-		n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(events), uintptr(max), uintptr(ms), 0, 0)
-	}
-	return int(n), errno
-}
+// longest is the longest time-out, in the range of what poll(2) takes.
+const longest = math.MaxInt32 * time.Millisecond
 
 func milliseconds(d time.Duration) int {
 	if d < 0 {
 		return -1
 	}
-	if d > math.MaxInt32*time.Millisecond {
+	if d > longest {
 		return math.MaxInt32
 	}
 	return int((d + time.Millisecond - 1) / time.Millisecond)

@@ -2,6 +2,7 @@ package poll
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func pair(t testing.TB) (a, b int) {
 	return fds[0], fds[1]
 }
 
-// wait returns the only event, or the zero one, which a signal of the runtime may cause.
+// wait returns the only event, or the zero one, which a time-out gives.
 func wait(t testing.TB, p *Poller, timeout time.Duration) Event {
 	t.Helper()
 	var events [4]Event
@@ -143,8 +144,8 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// After many events in a row Wait blocks in another way; what it promises stays.
-func TestLongWaitAfterManyEvents(t *testing.T) {
+// Whatever went before, a Wait takes its time, and not less.
+func TestTimeoutAfterTimeout(t *testing.T) {
 	p := newPoller(t)
 	w, err := NewWake()
 	if err != nil {
@@ -154,39 +155,68 @@ func TestLongWaitAfterManyEvents(t *testing.T) {
 	if err := p.Add(w.FD(), 5, Read); err != nil {
 		t.Fatal(err)
 	}
-	thicken := func() {
-		w.Notify()
-		for p.streak < 2*thick {
-			await(t, p)
-		}
-		w.Drain()
-	}
-	for _, timeout := range []time.Duration{3 * time.Millisecond, 3 * moment} {
-		thicken()
-		for full := false; !full; { // a signal of the runtime may end a wait early
-			start := time.Now()
-			if ev := wait(t, p, timeout); ev != (Event{}) {
-				t.Errorf("%+v", ev)
+	for _, timeout := range []time.Duration{3 * time.Millisecond, 3 * time.Millisecond, time.Millisecond, -1, time.Hour, -1, 5 * time.Millisecond} {
+		if timeout < 0 || timeout == time.Hour {
+			go w.Notify()
+			if ev := wait(t, p, timeout); ev.Token != 5 {
+				t.Errorf("%v: %+v", timeout, ev)
 			}
-			full = time.Since(start) >= timeout
+			w.Drain()
+			continue
+		}
+		start := time.Now()
+		if ev := wait(t, p, timeout); ev != (Event{}) {
+			t.Errorf("%v: %+v", timeout, ev)
+		}
+		if took := time.Since(start); took < timeout {
+			t.Errorf("%v: took only %v", timeout, took)
 		}
 	}
-	if p.streak != 0 {
-		t.Errorf("streak of %d after a long wait", p.streak)
-	}
-	thicken()
-	go func() {
-		time.Sleep(3 * moment)
-		w.Notify()
-	}()
-	if ev := await(t, p); ev.Token != 5 {
-		t.Errorf("%+v", ev)
+	w.Notify()
+	if ev := wait(t, p, time.Nanosecond); ev.Token != 5 {
+		t.Errorf("ready: %+v", ev)
 	}
 }
 
-func TestSignalEndsWaitQuietly(t *testing.T) {
+// Two loops wake one another: an event that one of them missed would end it.
+func TestNoEventIsMissed(t *testing.T) {
+	const rounds = 5000
+	var loops [2]*Poller
+	var wakes [2]*Wake
+	for i := range loops {
+		var err error
+		if wakes[i], err = NewWake(); err != nil {
+			t.Fatal(err)
+		}
+		defer wakes[i].Close()
+		loops[i] = newPoller(t)
+		if err := loops[i].Add(wakes[i].FD(), uint64(i), Read); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(i int) (err error) {
+		var events [4]Event
+		for range rounds {
+			n, err := loops[i].Wait(20*time.Second, events[:])
+			if n != 1 || err != nil || events[0].Token != uint64(i) {
+				return fmt.Errorf("loop %d: %d events, %v", i, n, err)
+			}
+			wakes[i].Drain()
+			wakes[1-i].Notify()
+		}
+		return nil
+	}
+	other := make(chan error)
+	go func() { other <- run(1) }()
+	wakes[0].Notify()
+	if err := errors.Join(run(0), <-other); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSignalsPassUnnoticed(t *testing.T) {
 	p := newPoller(t)
-	// The runtime interrupts a thread with SIGURG to preempt it; here one is sent until Wait comes back from one.
+	// The runtime interrupts a thread with SIGURG to preempt it; here it gets many.
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
