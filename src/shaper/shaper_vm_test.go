@@ -3,6 +3,7 @@
 package shaper
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
@@ -71,11 +72,21 @@ func TestKernelShaper(t *testing.T) {
 		if err := c.Set(ifindex, kbit); err != nil {
 			t.Fatal(err)
 		}
-		if got, ok, err := c.Read(ifindex); got != kbit || !ok || err != nil {
-			t.Errorf("%d: read back %d %v %v", kbit, got, ok, err)
+		if read, ok, err := c.Read(ifindex); read != kbit || !ok || err != nil {
+			t.Errorf("%d: read back %d %v %v", kbit, read, ok, err)
 		}
 		if n := count(t, c, ifindex); n != 3 {
 			t.Errorf("%d: %d qdiscs and classes, want 3", kbit, n)
+		}
+		asked, got := nl.NewMessage(nl.Host), []byte(nil)
+		asked.Begin("", 0, 0)
+		appendClass(asked, kbit)
+		c.request("read HTB class", unix.RTM_GETTCLASS, get, ifindex, classHandle, 0)
+		if err := c.nl.Do(func(_ nl.Header, body []byte) { got = append(got, body[tcmsgLen:]...) }); err != nil {
+			t.Fatal(err)
+		}
+		if want := asked.Bytes()[16:]; !bytes.HasPrefix(got, want) {
+			t.Errorf("%d: asked for %x, got %x", kbit, want, got)
 		}
 	}
 	if err := c.Clear(ifindex); err != nil {
