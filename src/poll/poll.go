@@ -3,7 +3,6 @@
 package poll
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -36,20 +35,20 @@ type Event struct {
 type Poller struct {
 	fd    int
 	file  *os.File                           // owns fd
-	block func(ask func(uintptr) bool) error // until ask is true, or the deadline passes
+	block func(ask func(uintptr) bool) error // until ask is true
 	ask   func(uintptr) bool                 // look, bound once so that Wait does not allocate
+	timer int                                // a timerfd in the set
 	start time.Time
-	armed time.Duration // the deadline that is set, since start, or never
+	armed time.Duration // when timer goes off, since start, or never
 	raw   []unix.EpollEvent
 	room  int        // of raw, that look may fill
 	n     int        // events that look found
 	errno unix.Errno // that look met
 }
 
-// never is the deadline when there is none.
 const never time.Duration = -1
 
-// New returns an empty set. Its descriptor is closed on exec.
+// New returns an empty set. Its descriptors are closed on exec.
 func New() (*Poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err == nil {
@@ -58,20 +57,37 @@ func New() (*Poller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("epoll_create: %w", err)
 	}
-	p := &Poller{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), start: time.Now(), armed: never}
+	p := &Poller{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), timer: -1, start: time.Now(), armed: never}
 	conn, err := p.file.SyscallConn()
 	if err != nil {
-		p.file.Close()
+		p.Close()
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
 	p.block, p.ask = conn.Read, p.look
+	if p.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
+		p.Close()
+		return nil, fmt.Errorf("timerfd_create: %w", err)
+	}
+	// Edge-triggered, so that it need not be read.
+	if err := p.control(unix.EPOLL_CTL_ADD, p.timer, timerToken, unix.EPOLLIN|unix.EPOLLET); err != nil {
+		p.Close()
+		return nil, err
+	}
 	return p, nil
 }
 
 // Close closes the set, not the descriptors in it.
-func (p *Poller) Close() error { return p.file.Close() }
+func (p *Poller) Close() error {
+	if p.timer >= 0 {
+		unix.Close(p.timer)
+	}
+	return p.file.Close()
+}
 
-// Add watches fd and reports token for it. A descriptor that is in the set already gives EEXIST.
+// timerToken is what no other descriptor may have.
+const timerToken = math.MaxUint64
+
+// Add watches fd and reports token for it: any but the largest number. A descriptor that is in the set already gives EEXIST.
 func (p *Poller) Add(fd int, token uint64, events Interest) error {
 	return p.control(unix.EPOLL_CTL_ADD, fd, token, events)
 }
@@ -101,8 +117,8 @@ func (p *Poller) control(op, fd int, token uint64, events Interest) error {
 // quite due. It does not allocate once it has seen the largest len(events).
 //
 // It waits where the Go runtime does, in the runtime's own epoll set. A thread that blocks in a system call of its own keeps its
-// processor until the runtime's monitor thread takes it away, and that thread wakes 50000 times a second to find out whether it
-// should: more work than all that the loop does for one event.
+// processor until the runtime's monitor thread takes it away, and that thread wakes up to 50000 times a second to find out whether
+// it should: more work than all that the loop does for one event. A timer of the runtime's wakes that thread as well; hence the timerfd.
 func (p *Poller) Wait(timeout time.Duration, events []Event) (int, error) {
 	if len(events) == 0 {
 		return 0, unix.EINVAL
@@ -113,23 +129,32 @@ func (p *Poller) Wait(timeout time.Duration, events []Event) (int, error) {
 	p.room, p.n, p.errno = len(events), 0, 0
 	if timeout == 0 {
 		p.look(uintptr(p.fd))
-	} else if err := p.sleep(timeout); err != nil {
-		return 0, fmt.Errorf("epoll: %w", err)
+	} else {
+		p.arm(timeout)
+		if err := p.block(p.ask); err != nil {
+			return 0, fmt.Errorf("epoll: %w", err)
+		}
 	}
 	if p.errno != 0 {
 		return 0, fmt.Errorf("epoll_pwait: %w", p.errno)
 	}
+	n := 0
 	for i := range p.n {
 		ev := &p.raw[i]
-		events[i] = Event{
-			Token:    uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32,
+		token := uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32
+		if token == timerToken {
+			continue
+		}
+		events[n] = Event{
+			Token:    token,
 			Readable: ev.Events&unix.EPOLLIN != 0,
 			Writable: ev.Events&unix.EPOLLOUT != 0,
 			Error:    ev.Events&unix.EPOLLERR != 0,
 			Hup:      ev.Events&unix.EPOLLHUP != 0,
 		}
+		n++
 	}
-	return p.n, nil
+	return n, nil
 }
 
 // look takes what is ready now into raw, and tells whether there is something to come back with. It is epoll_pwait without a
@@ -144,29 +169,21 @@ func (p *Poller) look(fd uintptr) bool {
 	return n > 0
 }
 
-// sleep blocks until look finds something or the time-out passes.
-func (p *Poller) sleep(timeout time.Duration) error {
-	at := never
+// arm sets the timer, on a grid of milliseconds, so that a time-out until the same moment costs nothing the next time. One that has gone
+// off need not be cleared: its time is over, so the next one is another.
+func (p *Poller) arm(timeout time.Duration) {
+	at, in := never, time.Duration(0) // 0 stops the timer
 	if timeout > 0 {
-		// On a grid of milliseconds, so that a time-out until the same moment is the same again and costs nothing.
 		now := time.Since(p.start)
 		at = (now + min(timeout, longest) + time.Millisecond - 1) / time.Millisecond * time.Millisecond
+		in = at - now
 	}
-	if at != p.armed {
-		var deadline time.Time
-		if at != never {
-			deadline = p.start.Add(at)
-		}
-		if err := p.file.SetReadDeadline(deadline); err != nil {
-			return err
-		}
-		p.armed = at
+	if at == p.armed {
+		return
 	}
-	// One that has passed need not be taken back: the next one is another.
-	if err := p.block(p.ask); !errors.Is(err, os.ErrDeadlineExceeded) {
-		return err
-	}
-	return nil
+	p.armed = at
+	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(in))}
+	_ = unix.TimerfdSettime(p.timer, 0, &spec, nil) // can't fail: the descriptor and the time are good
 }
 
 // longest is the longest time-out, in the range of what poll(2) takes.

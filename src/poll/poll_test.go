@@ -274,6 +274,7 @@ func TestNoAllocation(t *testing.T) {
 		p.Wait(-1, events)
 		w.Drain()
 		p.Wait(0, events)
+		p.Wait(time.Nanosecond, events)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
