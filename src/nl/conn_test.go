@@ -32,6 +32,11 @@ func TestDo(t *testing.T) {
 		{"overrun, answer lost", func(r []byte) []any { return []any{unix.ENOBUFS} }, unix.ENOBUFS, "ask: no buffer space available", 0},
 		{"silence", func(r []byte) []any { return nil }, unix.ETIMEDOUT, "ask: connection timed out (no answer from the kernel)", 0},
 		{"cut short", func(r []byte) []any { return []any{Ack(r, 0, "")[:20]} }, ErrMalformed, "", 0},
+		{"shorter than its header", func(r []byte) []any {
+			b := Ack(r, 0, "")
+			Host.PutUint32(b, headerLen-1)
+			return []any{b}
+		}, ErrMalformed, "", 0},
 		{"empty acknowledgement", func(r []byte) []any { return []any{Reply(r, unix.NLMSG_ERROR, 0)} }, ErrMalformed, "", 0},
 		{"positive errno", func(r []byte) []any {
 			return []any{Reply(r, unix.NLMSG_ERROR, 0, append([]byte{0x11, 0x11, 0x11, 0x11}, r[:headerLen]...)...)}
@@ -92,6 +97,11 @@ func TestDump(t *testing.T) {
 		return []any{Reply(r, kind, unix.NLM_F_MULTI, 1), append(Reply(r, kind, unix.NLM_F_MULTI|unix.NLM_F_DUMP_INTR, 2), Done(r)...)}
 	}
 	whole := func(r []byte) []any { return []any{Reply(r, kind, unix.NLM_F_MULTI, 1), Done(r)} }
+	stale := func(r []byte) []any {
+		old := append([]byte(nil), r...)
+		Host.PutUint32(old[8:], Host.Uint32(r[8:])-1)
+		return append([]any{Reply(old, kind, unix.NLM_F_MULTI, 9), Done(old)}, whole(r)...)
+	}
 	refused := func(r []byte) []any {
 		return []any{Reply(r, unix.NLMSG_DONE, unix.NLM_F_MULTI, Host.AppendUint32(nil, negated(unix.EPERM))...)}
 	}
@@ -102,6 +112,7 @@ func TestDump(t *testing.T) {
 		errno error
 	}{
 		{"whole", []func([]byte) []any{whole}, 1, nil},
+		{"after a stale one", []func([]byte) []any{stale}, 1, nil},
 		{"changed meanwhile", []func([]byte) []any{interrupted, interrupted, whole}, 1, nil},
 		{"changed each time", []func([]byte) []any{interrupted, interrupted, interrupted, interrupted, interrupted}, 2, unix.EINTR},
 		{"lost", []func([]byte) []any{func([]byte) []any { return []any{unix.ENOBUFS} }, whole}, 1, nil},

@@ -119,6 +119,13 @@ func (d *device) kernel(r []byte) []any {
 		}
 		d.root = true
 	case kind == unix.RTM_NEWQDISC:
+		for a := nl.Parse(nl.Host, r[16+tcmsgLen:]); a.Next(); {
+			for o := a.Nested(); a.Type() == tcaOptions && o.Next(); {
+				if d.leaf && o.Type() == codelFlows { // as in fq_codel_change
+					return refuse(unix.EINVAL)
+				}
+			}
+		}
 		d.leaf = true
 	case kind == unix.RTM_NEWTCLASS:
 		d.class, d.rate = true, nl.Host.Uint32(r[16+tcmsgLen+8+4+4+8:])+d.wrong
