@@ -21,6 +21,7 @@ func (d *Daemon) listenerReady(index uint32) {
 
 // handshake hands in a datagram that came to a listener, or should have.
 func (d *Daemon) handshake(s *section, listener int, peer, local netipAddrPort, data []byte) {
+	d.promptly = d.now + prompt
 	d.event = broker.Event{Kind: broker.EventDatagram, Listener: listener, Peer: peer, Local: local, Data: data}
 	d.handle(s, &d.event)
 }
