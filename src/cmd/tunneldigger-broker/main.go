@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -100,6 +101,9 @@ func (o *options) run() int {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
 	log.Info("tunneldigger-broker " + version)
+	// There is one loop, and the little that goes on beside it can wait. With a
+	// second processor the runtime wakes a thread at every event to look for work.
+	runtime.GOMAXPROCS(1)
 	err = daemon.Run(daemon.Options{Config: c, Log: log, NoDatapath: o.datapath == "none", Signals: signals})
 	if err != nil {
 		log.Error(strings.ReplaceAll(err.Error(), "\n", "; "))
