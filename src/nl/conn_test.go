@@ -100,7 +100,7 @@ func TestDump(t *testing.T) {
 	stale := func(r []byte) []any {
 		old := append([]byte(nil), r...)
 		Host.PutUint32(old[8:], Host.Uint32(r[8:])-1)
-		return append([]any{Reply(old, kind, unix.NLM_F_MULTI, 9), Done(old)}, whole(r)...)
+		return append([]any{Reply(old, kind, unix.NLM_F_MULTI, 8), Reply(old, kind, unix.NLM_F_MULTI, 9), Done(old)}, whole(r)...)
 	}
 	refused := func(r []byte) []any {
 		return []any{Reply(r, unix.NLMSG_DONE, unix.NLM_F_MULTI, Host.AppendUint32(nil, negated(unix.EPERM))...)}
