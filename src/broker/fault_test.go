@@ -74,6 +74,18 @@ func TestFaultOldSession(t *testing.T) {
 	}
 }
 
+// Nor does it try in vain for those who wait already, and they cost no turn.
+func TestFaultOldSessionQueue(t *testing.T) {
+	c := quiet
+	c.RateInterval = s
+	r := newRig(t, c, Options{})
+	r.prepare(alice, "a", 1, 0)
+	r.prepare(bob, "b", 1, 0).is("# queued b")
+	r.prepare(carol, "c", 1, unique).is("# queued c")
+	r.failed(100, FaultOldSession)
+	same(t, r.run(s), "1 bob ← ERROR", "1 # refused b: this kernel can't serve clients without unique session IDs", "1 create l2tp101-101 for carol 1-1 mtu 1400")
+}
+
 // Every way in which the client can have become another one meanwhile.
 func TestFaultWithSuccessor(t *testing.T) {
 	for _, f := range []Fault{FaultOther, FaultExists, FaultOldSession} {

@@ -60,7 +60,7 @@ func (b *Broker) datagram(now time.Duration, ev *Event, t *tunnel) {
 // included, 65535 for all of it.
 func (b *Broker) load(f wire.Features) uint16 {
 	taken := len(b.tunnels) + b.queue.Len()
-	if b.stopping || taken >= b.limit || b.noOld && f&wire.UniqueSessionID == 0 {
+	if b.stopping || taken >= b.limit || b.tooOld(f) {
 		return 65535
 	}
 	return uint16(uint32(taken) * 65535 / uint32(b.limit)) // fits: taken is below 65535
@@ -151,7 +151,7 @@ func (b *Broker) admit(now time.Duration, r request) {
 	switch {
 	case b.stopping:
 		b.refuse(r, RefusedStopping)
-	case b.noOld && r.features&wire.UniqueSessionID == 0:
+	case b.tooOld(r.features):
 		b.refuse(r, RefusedOldClient)
 	case len(b.tunnels)+b.queue.Len() >= b.limit:
 		b.refuse(r, RefusedFull)
@@ -170,8 +170,16 @@ func (b *Broker) admit(now time.Duration, r request) {
 	}
 }
 
+// tooOld tells whether the kernel is known to have no session for a client with
+// these features.
+func (b *Broker) tooOld(f wire.Features) bool { return b.noOld && f&wire.UniqueSessionID == 0 }
+
 // start gives a newcomer an ID and has its tunnel made.
 func (b *Broker) start(now time.Duration, r request) {
+	if b.tooOld(r.features) { // known since it began to wait
+		b.refuse(r, RefusedOldClient)
+		return
+	}
 	id, ok := b.ids.take(now)
 	if !ok {
 		b.refuse(r, RefusedFull)
