@@ -1,0 +1,163 @@
+package simulate
+
+import (
+	"time"
+
+	"tunneldigger/src/admission"
+	"tunneldigger/src/broker"
+	"tunneldigger/src/config"
+)
+
+// stage is how far a tunnel has come, as its effects tell.
+type stage uint8
+
+const (
+	verifying stage = iota
+	creating
+	failing // creation has failed; it is tried again or forgotten
+	up
+	closing
+	destroying
+	down
+)
+
+// record is the world's own book-keeping about a tunnel of a broker.
+type record struct {
+	broker.Facts
+	stage   stage
+	hooked  bool // any hook but session.verify
+	last    config.Event
+	preDown bool // session.pre-down has ended
+	beating bool
+	beat    time.Duration // of the last KEEPALIVE, or of set-up
+	answer  []byte        // TUNNEL as it was first sent
+}
+
+// inKernel says whether the kernel must have something of a tunnel.
+func (r *record) inKernel() bool { return r.stage >= creating && r.stage != failing && r.stage < down }
+
+// name gives a tunnel ID to a record: it must be free, that is, the hooks of the
+// last one to have it must have ended.
+func (sv *Server) name(id uint32, r *record) {
+	if other := sv.names[id]; other != nil && other != r {
+		sv.fail("uses tunnel ID %d twice: stage %d, %q", id, other.stage, other.UUID)
+	}
+	sv.names[id] = r
+}
+
+func (sv *Server) forget(r *record) {
+	delete(sv.records, r.Serial)
+	if sv.names[r.Tunnel] == r {
+		delete(sv.names, r.Tunnel)
+	}
+}
+
+// undecided says that the core is about to hear something after which it may
+// forget a tunnel without a word.
+func (sv *Server) undecided(serial uint64) {
+	if r := sv.records[serial]; r != nil {
+		r.stage, sv.doubtful = failing, r
+	}
+}
+
+// note keeps the records by what the core tells, and checks refusals.
+func (sv *Server) note(e *broker.Effect) {
+	sv.trace("note %d about tunnel %d of %q: %v", e.Note, e.Tunnel, e.UUID, e.Reason)
+	sv.noted[e.Note]++
+	r := sv.records[e.Serial]
+	move := func(from, to stage) {
+		if r == nil || r.stage != from {
+			sv.fail("tunnel %d goes to stage %d from %+v", e.Tunnel, to, r)
+			return
+		}
+		r.stage = to
+	}
+	switch e.Note {
+	case broker.NoteUp:
+		move(creating, up)
+		if r != nil {
+			r.beat = sv.world.now
+		}
+		sv.checkThere(e, "is up")
+	case broker.NoteClosed:
+		move(up, closing)
+	case broker.NoteStuck:
+		if o := sv.ids[e.Tunnel]; o != nil {
+			o.stuck = true
+		}
+	case broker.NoteOldSessions:
+		sv.noOld = true
+	case broker.NoteRefused:
+		switch e.Reason {
+		case broker.RefusedQueue:
+			if n := sv.core.Waiting(); n < sv.room() {
+				sv.fail("refuses a client although only %d of %d wait", n, sv.room())
+			}
+		case broker.RefusedFull:
+			if taken := sv.core.Tunnels() + sv.core.Waiting() + sv.aside(); taken < sv.config.MaxTunnels {
+				sv.fail("refuses a client although only %d tunnels of %d are in use", taken, sv.config.MaxTunnels)
+			}
+		}
+	}
+	if e.Tunnel == 0 {
+		sv.unverified(e)
+	}
+}
+
+// unverified forgets who was being verified and has another fate now.
+func (sv *Server) unverified(e *broker.Effect) {
+	for _, r := range sv.records {
+		if (r.stage == verifying || r.stage == failing) && r.Peer == e.Peer && r.Local == e.Local {
+			sv.forget(r)
+		}
+	}
+}
+
+// room is how many clients the queue holds.
+func (sv *Server) room() int {
+	if sv.config.RateInterval == 0 {
+		return 0
+	}
+	return max(1, int(admission.Patience/sv.config.RateInterval))
+}
+
+// aside is how many IDs may at most be set aside.
+func (sv *Server) aside() int { return sv.noted[broker.NoteSetAside] }
+
+// settleRecords is called when all effects of a turn were seen.
+func (sv *Server) settleRecords() {
+	if r := sv.doubtful; r != nil && r.stage == failing {
+		sv.forget(r)
+	}
+	sv.doubtful = nil
+	if len(sv.records) != sv.core.Tunnels() {
+		sv.fail("has %d tunnels, want %d", sv.core.Tunnels(), len(sv.records))
+	}
+	if n := sv.core.Tunnels() + sv.core.Waiting(); n > sv.config.MaxTunnels {
+		sv.fail("has %d tunnels, with those who wait; %d were configured", n, sv.config.MaxTunnels)
+	}
+	if n := sv.core.Waiting(); n > sv.room() {
+		sv.fail("has %d clients waiting, at most %d can be served in time", n, sv.room())
+	}
+	// In a large world not everything is looked at after every step.
+	if len(sv.records) > 32 && sv.world.steps%64 != 0 {
+		return
+	}
+	kernel := 0
+	for _, r := range sv.records {
+		if r.inKernel() && r.stage != creating {
+			kernel++
+			if o := sv.ids[r.Tunnel]; o == nil || o.Serial != r.Serial || o.life != sv.life {
+				sv.fail("has tunnel %d in stage %d, the kernel has not", r.Tunnel, r.stage)
+			}
+		}
+	}
+	for _, o := range sv.ids {
+		if o.life == sv.life && o.state != making && !o.stuck {
+			kernel--
+		}
+	}
+	if kernel != 0 {
+		sv.fail("and its kernel disagree about %d tunnels", kernel)
+	}
+}

@@ -1,0 +1,300 @@
+package simulate
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"tunneldigger/src/broker"
+	"tunneldigger/src/client"
+	"tunneldigger/src/config"
+	"tunneldigger/src/wire"
+)
+
+// Times of a fleet's life.
+const (
+	troubleTime = 300 * s // that everything goes wrong
+	settleTime  = 180 * s // after which everybody is connected
+	// The longest rest between two rounds of probes, and the round: by then every
+	// MTU is known.
+	measureTime = 620 * s
+)
+
+// Fleet is a random world: some brokers, some clients of all kinds, links and
+// kernels of all qualities, and somebody who breaks things.
+type Fleet struct {
+	*World
+	calm bool // the trouble is over
+}
+
+// NewFleet makes the fleet of a seed.
+func NewFleet(seed uint64) *Fleet {
+	f := &Fleet{World: New(seed)}
+	for i := 1 + f.Random.IntN(3); i > 0; i-- {
+		f.addServer()
+	}
+	for i := 2 + f.Random.IntN(14); i > 0; i-- {
+		f.addNode(i)
+	}
+	return f
+}
+
+func (f *Fleet) pick(n int) bool { return f.Random.IntN(n) == 0 }
+
+func (f *Fleet) addServer() {
+	c := config.Broker{
+		Name: fmt.Sprint("broker", len(f.servers)), MaxTunnels: []int{3, 8, 16, 64}[f.Random.IntN(4)], TunnelIDBase: 100,
+		TunnelTimeout: time.Duration(30+f.Random.IntN(60)) * s,
+	}
+	o := ServerOptions{Verify: f.pick(4), OldKernel: f.pick(8)}
+	if f.pick(4) {
+		c.PMTU = 1280 + f.Random.IntN(120)
+	}
+	if f.pick(2) {
+		c.RateInterval = []time.Duration{20 * ms, 500 * ms, 2 * s, 5 * s}[f.Random.IntN(4)]
+	}
+	if f.pick(4) {
+		c.PerIP = config.Rate{Count: 2 + f.Random.IntN(3), Time: 20 * s}
+	}
+	if f.pick(4) {
+		c.BandwidthDownDefault, c.BandwidthDownMax = 1000, 10000
+	}
+	if f.pick(4) {
+		o.MTU = 1492
+	}
+	f.AddServer(c, o)
+}
+
+func (f *Fleet) addNode(i int) {
+	o := NodeOptions{
+		Client: client.Options{
+			UUID: fmt.Sprint("node", i), TunnelID: uint32(1 + f.Random.IntN(1000)), Features: wire.UniqueSessionID,
+			Policy: client.Policy(f.Random.IntN(3)), Hooks: f.pick(2),
+		},
+		Link: f.link(),
+		// Few sites: several clients share an address.
+		Addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + f.Random.IntN(6))}),
+	}
+	switch f.Random.IntN(6) {
+	case 0:
+		o.Client.Features = 0
+	case 1:
+		o.Client.NoTunnelID = true
+	}
+	if f.pick(4) {
+		o.Addr = netip.MustParseAddr(fmt.Sprintf("2001:db8:%d::%d", 1+f.Random.IntN(4), i))
+	}
+	if f.pick(3) {
+		o.Port = uint16(20000 + i)
+	}
+	if f.pick(3) {
+		o.Client.Limit = uint32(1 + f.Random.IntN(20000))
+	}
+	n := f.AddNode(o)
+	f.After(f.upTo(10*s), n.Start)
+}
+
+func (f *Fleet) link() Link {
+	up := 0 // the same way as down
+	if f.pick(4) {
+		up = f.path()
+	}
+	return Link{
+		UpMTU: up, Delay: f.upTo(80 * ms), Jitter: f.upTo(40 * ms), MTU: f.path(), ICMP: f.pick(2),
+		Loss: f.Random.Float64() * 0.3, Duplicate: f.Random.Float64() * 0.1, Reorder: f.Random.Float64() * 0.1,
+	}
+}
+
+func (f *Fleet) path() int {
+	return []int{1500, 1500, 1500, 1492, 1480, 1450, 1400, 1340, 1334}[f.Random.IntN(9)]
+}
+
+// Play plays the whole life of the fleet. The error is the first rule that was
+// broken.
+func (f *Fleet) Play() error {
+	f.Trouble = Trouble{
+		CreateFails: f.Random.Float64() * 0.05, CreateExists: f.Random.Float64() * 0.05, Refuse: f.Random.Float64() * 0.1,
+		Window: f.Random.Float64() * 0.05, ClientFails: f.Random.Float64() * 0.05, Late: f.upTo(20 * ms),
+	}
+	if f.pick(2) {
+		f.Trouble.Kernel = f.upTo(4 * s)
+	}
+	if f.pick(3) {
+		f.Trouble.Hooks = f.upTo(5 * s)
+	}
+	if f.pick(4) {
+		f.Trouble.Stuck = 0.05
+	}
+	for end := f.Now() + troubleTime; f.Now() < end; {
+		if err := f.Run(f.upTo(6 * s)); err != nil {
+			return err
+		}
+		f.mischief()
+	}
+	f.Calm()
+	f.calm = true
+	for _, n := range f.nodes {
+		if n.Hasty {
+			n.Crash()
+			f.After(20*s, func() {
+				n.Hasty = false
+				n.Start()
+			})
+		}
+	}
+	if err := f.Run(settleTime); err != nil {
+		return err
+	}
+	for _, n := range f.nodes {
+		n.SetLimit(uint32(f.Random.IntN(20000)))
+	}
+	if err := f.Run(5 * s); err != nil {
+		return err
+	}
+	if err := f.settled(); err != nil {
+		return err
+	}
+	if f.pick(8) {
+		if err := f.Run(measureTime); err != nil {
+			return err
+		}
+		for _, n := range f.nodes {
+			if err := n.MTU(); err != nil && n.Connected() == nil {
+				f.Fail("long after the trouble: %v", err)
+			}
+		}
+	}
+	return f.failure
+}
+
+// settled: who has no tunnel now found no room, and nothing else keeps a place.
+func (f *Fleet) settled() error {
+	tunnels, connected := 0, 0
+	for _, sv := range f.servers {
+		tunnels += sv.core.Tunnels()
+	}
+	for _, n := range f.nodes {
+		err := n.Connected()
+		switch {
+		case err == nil:
+			connected++
+			if err := n.Limited(); err != nil {
+				f.Fail("long after the trouble: %v", err)
+			}
+		case !f.full(n):
+			f.Fail("long after the trouble: %v", err)
+		}
+	}
+	if tunnels != connected && f.failure == nil {
+		f.Fail("long after the trouble: %d clients are connected, but there are %d tunnels", connected, tunnels)
+	}
+	return f.failure
+}
+
+// full tells whether no broker has room for the client.
+func (f *Fleet) full(n *Node) bool {
+	old := n.Client.Features == 0 || n.Client.NoTunnelID
+	for _, sv := range f.servers {
+		if sv.core.Tunnels() < sv.config.MaxTunnels && !(old && sv.noted[broker.NoteOldSessions] > 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// mischief breaks one thing.
+func (f *Fleet) mischief() {
+	sv, n := f.servers[f.Random.IntN(len(f.servers))], f.nodes[f.Random.IntN(len(f.nodes))]
+	soon := func(do func()) { f.After(f.upTo(10*s), do) }
+	switch f.Random.IntN(18) {
+	case 0:
+		sv.Kill(f.upTo(20 * s))
+	case 1:
+		sv.Stop(f.upTo(20 * s))
+	case 2, 3:
+		sv.DeleteInterface()
+	case 4:
+		n.Link.MTU = f.path()
+	case 5:
+		n.Link = f.link()
+	case 6: // nothing passes for a while
+		loss := n.Link.Loss
+		n.Link.Loss = 1
+		f.After(f.upTo(100*s), func() { n.Link.Loss = min(n.Link.Loss, loss) })
+	case 7, 8:
+		n.Rebind()
+	case 16:
+		n.LoseSocket()
+	case 9: // the same again
+		n.Crash()
+		soon(n.Start)
+	case 10: // with another identity, when all is forgotten that was under way
+		f.reborn(n, 12*s+f.upTo(10*s))
+	case 17: // and before
+		n.Hasty = true
+		f.reborn(n, f.upTo(3*s))
+	case 11:
+		n.Stop(func() { soon(n.Start) })
+	case 12:
+		n.SetLimit(uint32(f.Random.IntN(20000)))
+	case 13:
+		n.LoseInterface()
+	case 14:
+		f.stranger(sv)
+	case 15: // forged, or about a path that is used no more
+		for _, id := range sv.sorted() {
+			if o := sv.ids[id]; sv.alive && o.life == sv.life && o.state == there {
+				sv.handle(broker.Event{Kind: broker.EventTooBig, Tunnel: id, Size: f.Random.IntN(1600)})
+				break
+			}
+		}
+	}
+}
+
+// reborn ends a client; it comes back with another identity, perhaps on the same
+// port.
+func (f *Fleet) reborn(n *Node, away time.Duration) {
+	n.Crash()
+	f.After(away, func() {
+		if n.running || f.calm {
+			n.Start()
+			return
+		}
+		switch f.Random.IntN(3) {
+		case 0:
+			n.Client.UUID += "x"
+		case 1:
+			n.Client.TunnelID = uint32(1 + f.Random.IntN(1000))
+		case 2:
+			n.Client.Features ^= wire.UniqueSessionID
+		}
+		n.Start()
+	})
+}
+
+// stranger sends what no client does.
+func (f *Fleet) stranger(sv *Server) {
+	from := pair{netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(f.Random.IntN(256))}), uint16(f.Random.IntN(65536))), sv.V4}
+	cookie := make([]byte, 8)
+	for i := 0; i < 30; i++ {
+		var data []byte
+		switch f.Random.IntN(5) {
+		case 0:
+			data = make([]byte, f.Random.IntN(40))
+		case 1:
+			data = wire.AppendPrepare(nil, cookie, []byte("x"), 1, 0)
+		case 2:
+			data = wire.AppendCookieRequest(nil)
+		case 3:
+			data = wire.AppendUsageRequest(nil, wire.Features(f.Random.Uint32()))
+		case 4:
+			data = wire.AppendClientKeepalive(nil, f.Random.Uint32())
+		}
+		for j := range data { // some of it garbled
+			if f.pick(20) {
+				data[j] = byte(f.Random.Uint32())
+			}
+		}
+		sv.deliver(from, data)
+	}
+}
