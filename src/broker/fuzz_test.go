@@ -17,7 +17,6 @@ type auditor struct {
 	hooks                     []Effect         // that run or wait
 	stage                     map[uint64]config.Event
 	standing                  map[pair][]byte // TUNNEL as it was first sent
-	audited                   int             // effects of this turn that were looked at
 }
 
 func newAuditor(t *testing.T, c config.Broker, o Options) *auditor {
