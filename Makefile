@@ -2,7 +2,7 @@
 #
 #   make build       static binaries in build/
 #   make demo        a tour: real tunnels on a real kernel, in a virtual machine
-#   make test        everything: test-unit, test-386, test-mips, test-vm
+#   make test        everything: test-unit, test-sim, test-386, test-mips, test-vm
 #   make bench       the table of figures, native (bench-native) and in the virtual machine
 #   make lint        gofmt, go vet, staticcheck, shellcheck
 #   make size        cross-build the broker and hold it to the size budget
@@ -31,7 +31,7 @@ export GOMIPS64 := softfloat
 export GOARM := 5
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: build test test-unit test-386 test-mips test-vm demo bench bench-native lint size fuzz clean go build/bench.test
+.PHONY: build test test-unit test-sim test-386 test-mips test-vm demo bench bench-native lint size fuzz clean go build/bench.test
 .NOTPARALLEL:
 
 build: go
@@ -48,10 +48,14 @@ go:
 	*) echo "make: Go 1.23 or newer is needed, found: $$found. Unpack one from https://go.dev/dl/ to /usr/local/go" >&2; exit 1 ;; \
 	esac
 
-test: test-unit test-386 test-mips test-vm
+test: test-unit test-sim test-386 test-mips test-vm
 
 test-unit: go
 	$(GO) test ./src/...
+
+# Two thousand simulated networks, each with its own faults.
+test-sim: go
+	$(GO) test ./src/simulate -seeds 2000
 
 test-386: go
 	GOARCH=386 $(GO) test ./src/...
@@ -59,7 +63,8 @@ test-386: go
 # 32 bits and big-endian, under emulation.
 test-mips: go
 	@$(NEED) qemu-user-static
-	GOARCH=mips $(GO) test -exec qemu-mips-static ./src/...
+	GOARCH=mips $(GO) test -exec qemu-mips-static $$($(GO) list ./src/... | grep -v /simulate)
+	GOARCH=mips $(GO) test -exec qemu-mips-static ./src/simulate -seeds 20
 
 # On Debian's default kernel in full, then the same tests with smaller numbers on a second kernel.
 test-vm: build
