@@ -61,7 +61,11 @@ func (d *Daemon) openListeners() {
 		err := d.openSection(s)
 		if err == nil {
 			s.waitsFor = ""
-			d.log.Info("listening", "broker", s.config.Name, "addresses", len(s.listeners), "interface", s.config.Interface)
+			where := []any{"broker", s.config.Name, "sockets", len(s.listeners)}
+			if s.config.Interface != "" {
+				where = append(where, "interface", s.config.Interface)
+			}
+			d.log.Info("listening", where...)
 			continue
 		}
 		d.retryAt = d.now + retryGap
