@@ -61,7 +61,7 @@ func (d *Daemon) openListeners() {
 		err := d.openSection(s)
 		if err == nil {
 			s.waitsFor = ""
-			where := []any{"broker", s.config.Name, "sockets", len(s.listeners)}
+			where := []any{"broker", s.config.Name, "addresses", len(s.listeners)}
 			if s.config.Interface != "" {
 				where = append(where, "interface", s.config.Interface)
 			}
