@@ -47,7 +47,7 @@ func (l *Listener) Close() error { return l.wire.close() }
 func (l *Listener) Read(each func(h Header, body []byte)) error {
 	var overrun error
 	for range readsPerCall {
-		n, err := l.wire.read(l.buffer, true)
+		n, err := l.wire.read(l.buffer, false)
 		switch err {
 		case nil:
 		case unix.EAGAIN:

@@ -38,24 +38,33 @@ func open(addr netip.AddrPort, device string, rcvbuf int, options ...[]option) (
 	}()
 	for _, list := range options {
 		for _, o := range list {
-			if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
-				return fd, fmt.Errorf("setsockopt %d/%d: %w", o.level, o.name, err)
+			if errno := set(fd, o); errno != 0 {
+				return fd, fmt.Errorf("setsockopt %d/%d: %w", o.level, o.name, errno)
 			}
 		}
 	}
-	if rcvbuf > 0 && unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, rcvbuf) != nil {
+	if rcvbuf > 0 && set(fd, option{unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, rcvbuf}) != 0 {
 		// Without CAP_NET_ADMIN the kernel caps the size; a smaller buffer is no reason to fail.
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, rcvbuf)
+		set(fd, option{unix.SOL_SOCKET, unix.SO_RCVBUF, rcvbuf})
 	}
 	if device != "" {
 		if err := unix.BindToDevice(fd, device); err != nil {
 			return fd, fmt.Errorf("bind to device %s: %w", device, err)
 		}
 	}
-	if _, _, errno := unix.Syscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&sa.raw)), uintptr(sa.len)); errno != 0 {
+	if _, _, errno := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&sa.raw)), uintptr(sa.len)); errno != 0 {
 		return fd, fmt.Errorf("bind: %w", errno)
 	}
 	return fd, nil
+}
+
+// set is setsockopt(2) for an integer. Like all calls here that a tunnel's set-up makes it is raw: none of them waits, and the Go runtime, told of
+// one that takes some microseconds, does more work than the call.
+func set(fd int, o option) unix.Errno {
+	value := int32(o.value)
+	_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(o.level), uintptr(o.name), uintptr(unsafe.Pointer(&value)),
+		unsafe.Sizeof(value), 0)
+	return errno
 }
 
 // place names an address and device in an error message.
