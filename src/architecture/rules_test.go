@@ -37,13 +37,14 @@ var may = map[string][]string{
 
 	// What serves many.
 	"logline": {},
+	"notify":  {},
 	"resolve": {"sock", "poll"},
 
 	// What puts them together.
 	"config/uci":              {"config"},
 	"config/classic":          {"config"},
 	"probe":                   {"wire", "sock", "poll", "resolve"},
-	"daemon":                  {"wire", "cookie", "config", "broker", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook", "logline"},
+	"daemon":                  {"wire", "cookie", "config", "broker", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook", "logline", "notify"},
 	"agent":                   {"wire", "client", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook", "logline", "resolve"},
 	"cmd/tunneldigger-broker": {"config", "config/uci", "config/classic", "logline", "probe", "daemon"},
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},
@@ -52,6 +53,7 @@ var may = map[string][]string{
 	"nl/nltest":    {},
 	"architecture": {},
 	"bench":        {},
+	"packaging":    {},
 	"swarm":        {"wire", "client", "sock", "poll"},
 	"e2e":          {"wire", "client", "swarm"},
 }

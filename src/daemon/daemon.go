@@ -10,6 +10,7 @@ import (
 	"tunneldigger/src/config"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/logline"
+	"tunneldigger/src/notify"
 	"tunneldigger/src/poll"
 )
 
@@ -86,6 +87,7 @@ func Run(o Options) error {
 		return err
 	}
 	defer d.close()
+	d.tell(notify.Ready)
 	go d.forward(o.Signals)
 	return d.loop()
 }

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/broker"
+	"tunneldigger/src/notify"
 )
 
 // idle tells whether nothing is left to wait for when stopping.
@@ -40,6 +41,7 @@ func (d *Daemon) collectSignals() {
 				d.stopBy = d.now
 			default:
 				d.log.Info("stopping", "signal", s.String())
+				d.tell(notify.Stopping)
 				d.stopBy = d.now + stopDeadline
 				for _, section := range d.sections {
 					d.handle(section, &broker.Event{Kind: broker.EventStop})
@@ -48,6 +50,13 @@ func (d *Daemon) collectSignals() {
 		default:
 			return
 		}
+	}
+}
+
+// tell gives a state to systemd, where that runs the daemon.
+func (d *Daemon) tell(state string) {
+	if err := notify.Send(state); err != nil {
+		d.log.Warn("systemd was not told", "error", err)
 	}
 }
 

@@ -41,6 +41,8 @@ const usage = `tunneldigger-broker serves L2TPv3 tunnels to Tunneldigger clients
 
 Options for running:
   --log-priority   begin every line of the log with its priority as <N>
+  --devices FILE   lines "NAME DEVICE" (or only "NAME", while there is none): which
+                   network device stands for an interface's name in the configuration
   -datapath none   accept tunnels without making interfaces: for load tests only
 
 Signals: TERM and INT stop (clients are told, hooks run, interfaces are removed).
@@ -96,6 +98,13 @@ func (o *options) run() int {
 	c, err := o.read()
 	if err != nil {
 		return o.fault(err)
+	}
+	if o.devices != "" {
+		text, err := os.ReadFile(o.devices)
+		if err != nil {
+			return o.fault(fmt.Errorf("reading which device stands for which interface: %w", err))
+		}
+		c.ApplyDevices(string(text))
 	}
 	log := logline.New(o.errs, level(c.Log.Level), o.priority)
 	signals := make(chan os.Signal, 4)

@@ -47,6 +47,8 @@ func TestCommandLine(t *testing.T) {
 		{good + " " + bad, 2, []string{"one FILE"}},
 		{"-datapath soft " + good, 2, []string{"want kernel or none"}},
 		{"check -datapath none " + good, 2, []string{"for running"}},
+		{"check --devices x " + good, 2, []string{"for running"}},
+		{"--devices " + dir + "/none " + good, 1, []string{"which device", "no such file"}},
 		{"-u x " + good, 2, []string{"-u is for probe"}},
 	} {
 		t.Run(c.args, func(t *testing.T) {

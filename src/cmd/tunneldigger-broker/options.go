@@ -13,6 +13,7 @@ type options struct {
 	word     string // FILE or HOST
 	dir      string
 	datapath string
+	devices  string // file for config.ApplyDevices
 	uuid     string
 	priority bool
 	out      io.Writer
@@ -44,6 +45,8 @@ func parse(args []string) (*options, error) {
 			target = &o.dir
 		case "datapath":
 			target = &o.datapath
+		case "devices":
+			target = &o.devices
 		case "u":
 			target = &o.uuid
 		default:
@@ -88,8 +91,8 @@ func (o *options) arrange(words []string) error {
 		return fmt.Errorf("-c is for running and check")
 	case o.uuid != "" && o.command != "probe":
 		return fmt.Errorf("-u is for probe")
-	case (o.datapath != "" || o.priority) && o.command != "":
-		return fmt.Errorf("-datapath and --log-priority are for running")
+	case (o.datapath != "" || o.devices != "" || o.priority) && o.command != "":
+		return fmt.Errorf("-datapath, --devices and --log-priority are for running")
 	case o.datapath != "" && o.datapath != "kernel" && o.datapath != "none":
 		return fmt.Errorf("-datapath %q: want kernel or none", o.datapath)
 	}
