@@ -1,0 +1,127 @@
+package packaging
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// recipe runs a target of OpenWrt's Makefile with the stubs of OpenWrt's build system.
+func recipe(t *testing.T, args ...string) string {
+	t.Helper()
+	stubs, err := filepath.Abs("openwrt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("make", append([]string{"-s", "-C", "../../openwrt/tunneldigger-broker", "TOPDIR=" + stubs}, args...)...)
+	cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("make %q: %v: %s", args, err, out)
+	}
+	return string(out)
+}
+
+func TestMakefileFields(t *testing.T) {
+	all := recipe(t, "show", "show-tunneldigger-broker")
+	for _, want := range []string{
+		"GO_PKG: tunneldigger\n", "PKG_LICENSE: MIT\n", "PKG_LICENSE_FILES: LICENSE\n", "PKG_BUILD_DEPENDS: golang/host\n",
+		"PKG_BUILD_FLAGS: no-mips16\n", "Package: tunneldigger-broker\n", "Depends: kmod-l2tp, kmod-l2tp-eth, kmod-sched-core\n",
+		"Conflicts: tunneldigger-broker-src\n", "Section: net\n", "main.version=",
+	} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no %q in:\n%s", want, all)
+		}
+	}
+	if got := recipe(t, "show-tunneldigger-client"); !strings.Contains(got, "Package: tunneldigger-client\n") || strings.Contains(got, "Conflicts") {
+		t.Errorf("the client:\n%s", got)
+	}
+	text, err := os.ReadFile("../../openwrt/tunneldigger-broker/Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"include $(TOPDIR)/feeds/packages/lang/golang/golang-package.mk\n", "DEPENDS:=$(GO_ARCH_DEPENDS) "} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %q", want)
+		}
+	}
+}
+
+// TestMakefileInstall has make install into a folder, which fails for a file that does not exist.
+func TestMakefileInstall(t *testing.T) {
+	built, root := t.TempDir(), t.TempDir()
+	for _, name := range []string{"tunneldigger-broker", "tunneldigger-client"} {
+		if err := os.WriteFile(filepath.Join(built, name), nil, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string][]string{"tunneldigger-broker": brokerFiles, "tunneldigger-client": {"755 usr/bin/tunneldigger-client"}} {
+		dir := filepath.Join(root, name)
+		recipe(t, "GO_PKG_BUILD_BIN_DIR="+built, "DESTDIR="+dir, "install-"+name)
+		out, err := exec.Command("find", dir, "-type", "f", "-printf", "%m %P\n").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Split(strings.TrimSpace(string(out)), "\n")
+		sortPaths(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s installs\n%s\nwant\n%s", name, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		for _, path := range strings.Fields(recipe(t, "conffiles-"+name)) {
+			if _, err := os.Stat(dir + path); err != nil {
+				t.Errorf("conffiles: %v", err)
+			}
+		}
+	}
+}
+
+// brokerFiles are the files of the broker's package for OpenWrt, with their modes.
+var brokerFiles = []string{
+	"644 etc/capabilities/tunneldigger-broker.json",
+	"600 etc/config/tunneldigger-broker",
+	"644 etc/hotplug.d/tunneldigger/README",
+	"755 etc/init.d/tunneldigger-broker",
+	"755 etc/uci-defaults/tunneldigger-broker",
+	"644 lib/upgrade/keep.d/tunneldigger-broker",
+	"755 usr/bin/tunneldigger-broker",
+	"644 usr/share/tunneldigger-broker/hooks/50-babel",
+	"644 usr/share/tunneldigger-broker/hooks/50-batman-adv",
+	"644 usr/share/tunneldigger-broker/hooks/50-olsr",
+	"644 usr/share/tunneldigger-broker/hooks/60-nft-block",
+}
+
+// sortPaths sorts lines "MODE PATH" by path.
+func sortPaths(lines []string) {
+	slices.SortFunc(lines, func(a, b string) int { return strings.Compare(a[4:], b[4:]) })
+}
+
+// TestMakefilePrepare has what the build needs copied from the repository that the feed is.
+func TestMakefilePrepare(t *testing.T) {
+	dir := t.TempDir()
+	recipe(t, "PKG_BUILD_DIR="+dir, "prepare")
+	for _, path := range []string{"go.mod", "go.sum", "LICENSE", "src/cmd/tunneldigger-broker/main.go", "src/cmd/tunneldigger-client/main.go"} {
+		if _, err := os.Stat(filepath.Join(dir, path)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestFeedTest(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"tunneldigger-broker", "tunneldigger-client"} {
+		program := "#!/bin/sh\n[ \"$1\" != --version ] || echo " + name + " 1.2.3-r1\n"
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(program), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for version, want := range map[string]bool{"1.2.3": true, "1.2.4": false} {
+			cmd := exec.Command("busybox", "ash", "../../openwrt/tunneldigger-broker/test.sh", name, version)
+			cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+			if err := cmd.Run(); (err == nil) != want {
+				t.Errorf("%s %s: %v", name, version, err)
+			}
+		}
+	}
+}
