@@ -4,6 +4,8 @@
 #   make demo        a tour: real tunnels on a real kernel, in a virtual machine
 #   make test        everything: test-unit, test-sim, test-386, test-mips, test-vm
 #   make bench       the table of figures, native (bench-native) and in the virtual machine
+#   make packages    .ipk, .apk, .deb and .rpm in dist/, with a table of sizes (ARCH="x86_64 amd64": only those)
+#   make test-packages  their layout, that they are reproducible, and the service under systemd on a Debian tree
 #   make lint        gofmt, go vet, staticcheck, shellcheck
 #   make size        cross-build the broker and hold it to the size budget
 #   make fuzz        every fuzz test for FUZZTIME (60s) each
@@ -31,7 +33,7 @@ export GOMIPS64 := softfloat
 export GOARM := 5
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: build test test-unit test-sim test-386 test-mips test-vm demo bench bench-native lint size fuzz clean go build/bench.test
+.PHONY: build packages test-packages test test-unit test-sim test-386 test-mips test-vm demo bench bench-native lint size fuzz clean go build/bench.test
 .NOTPARALLEL:
 
 build: go
@@ -51,6 +53,7 @@ go:
 test: test-unit test-sim test-386 test-mips test-vm
 
 test-unit: go
+	@$(NEED) busybox-static
 	$(GO) test ./src/...
 
 # Two thousand simulated networks, each with its own faults.
@@ -58,11 +61,12 @@ test-sim: go
 	$(GO) test ./src/simulate -seeds 2000
 
 test-386: go
+	@$(NEED) busybox-static
 	GOARCH=386 $(GO) test ./src/...
 
 # 32 bits and big-endian, under emulation.
 test-mips: go
-	@$(NEED) qemu-user-static
+	@$(NEED) qemu-user-static busybox-static
 	GOARCH=mips $(GO) test -exec qemu-mips-static $$($(GO) list ./src/... | grep -v /simulate)
 	GOARCH=mips $(GO) test -exec qemu-mips-static ./src/simulate -seeds 20
 
@@ -72,6 +76,14 @@ test-vm: build
 ifndef VM_KERNEL
 	VM_KERNEL=6.12 src/e2e/vm/test -short '$(RUN)'
 endif
+
+packages: go
+	@OUT=dist GO=$(GO) src/packaging/build $(ARCH)
+
+test-packages: go
+	$(GO) test -count=1 -tags packages ./src/packaging
+	@src/packaging/build amd64
+	src/packaging/trial/run
 
 # Target-specific, so that the clock starts when make does.
 demo: BEGAN := $(shell date +%s)
@@ -95,10 +107,10 @@ lint: go
 	@$(NEED) shellcheck
 	@echo gofmt; files=$$(gofmt -l src); [ -z "$$files" ] || { echo "gofmt -w would change:"; echo "$$files"; exit 1; }
 	$(GO) vet ./src/...
-	$(GO) vet -tags 'vm demo bench' ./src/...
+	$(GO) vet -tags 'vm demo bench packages' ./src/...
 	GOARCH=mips $(GO) vet ./src/...
 	$(GO) run $(STATICCHECK) ./src/...
-	$(GO) run $(STATICCHECK) -tags 'vm demo bench' ./src/...
+	$(GO) run $(STATICCHECK) -tags 'vm demo bench packages' ./src/...
 	@find src files openwrt .ci -type f -exec awk 'FNR == 1 && /^#!.*sh/ {print FILENAME} {nextfile}' {} + 2>/dev/null | \
 		{ echo shellcheck; xargs -d '\n' shellcheck -x; }
 
