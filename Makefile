@@ -78,11 +78,11 @@ ifndef VM_KERNEL
 endif
 
 packages: go
-	@OUT=dist GO=$(GO) src/packaging/build $(ARCH)
+	@GO=$(GO) src/packaging/build $(ARCH)
+	@src/packaging/emulate
 
 test-packages: go
 	$(GO) test -count=1 -tags packages ./src/packaging
-	@src/packaging/build amd64
 	src/packaging/trial/run
 
 # Target-specific, so that the clock starts when make does.

@@ -22,6 +22,10 @@ type Conn struct {
 // takes CAP_NET_ADMIN (the kernel's way) or CAP_SYS_MODULE (modprobe). Without L2TP the error is ErrNoL2TP.
 func Dial() (*Conn, error) {
 	n, err := nl.Dial(unix.NETLINK_GENERIC)
+	if errors.Is(err, unix.EPROTONOSUPPORT) {
+		// A kernel, or an emulation of one, without generic netlink, by which alone L2TP is spoken to.
+		return nil, fmt.Errorf("l2tp: %w: %w", ErrNoL2TP, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("l2tp: %w", err)
 	}
