@@ -113,6 +113,8 @@ func (o *options) run() int {
 	// There is one loop, and the little that goes on beside it can wait. With a
 	// second processor the runtime wakes a thread at every event to look for work.
 	runtime.GOMAXPROCS(1)
+	// A heap of a few megabytes wants no huge pages: one alone costs two.
+	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0)
 	err = daemon.Run(daemon.Options{Config: c, Log: log, NoDatapath: o.datapath == "none", Signals: signals})
 	if err != nil {
 		log.Error(strings.ReplaceAll(err.Error(), "\n", "; "))
