@@ -6,6 +6,7 @@ import (
 	mathrand "math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 
@@ -20,8 +21,14 @@ import (
 // listeners, netlink, and a few for each hook that runs.
 const spareFiles = 64
 
+// garbage is how much of it, in percent of what is in use, the heap may hold.
+// Go's own 100 allows at least 4 MB, which is more than all the rest; only
+// set-ups make garbage, about 1 kB each, so that little costs little.
+const garbage = 25
+
 func start(o Options) (_ *Daemon, err error) {
 	c := o.Config
+	debug.SetGCPercent(garbage)
 	if len(c.Brokers) == 0 {
 		return nil, errors.New("no broker section is enabled: set option enabled '1' in one")
 	}
