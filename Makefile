@@ -95,13 +95,13 @@ demo: build
 	@echo "It took $$(($$(date +%s) - $(BEGAN))) s, with build and boot."
 
 build/bench.test: build
-	@$(GO) test -c -trimpath -buildvcs=false -tags bench -o build/bench.test ./src/bench
+	@$(GO) test -c -trimpath -buildvcs=false -tags 'vm bench' -o build/bench.test ./src/bench
 
 bench-native: build/bench.test
 	@build/bench.test -test.run '^TestNative' -test.timeout 300s
 
 bench: bench-native
-	@VM_TIMEOUT=900 $(VM) build/bench.test -test.skip '^TestNative' -test.timeout 880s
+	@VM_TIMEOUT=900 $(VM) build/bench.test -test.run '^TestVM' -test.timeout 880s
 
 lint: go
 	@$(NEED) shellcheck

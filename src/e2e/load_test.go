@@ -15,7 +15,10 @@ import (
 	"tunneldigger/src/swarm"
 )
 
-const loadPort = 8942
+const (
+	loadPort = 8942
+	settle   = 60 * time.Second // that a slow machine may take to remove hundreds of interfaces
+)
 
 // load is a world with a broker and a host full of clients that make no kernel tunnels.
 type load struct {
@@ -40,7 +43,7 @@ func sized(full, small int) int {
 
 // config is a broker section without rate limit, with more options of it, and then more sections.
 func (l *load) config(options string, sections ...string) string {
-	return fmt.Sprintf("config broker 'load'\n\toption enabled '1'\n\tlist address '%s'\n\tlist port '%d'\n\toption max_tunnels '1024'\n"+
+	return fmt.Sprintf("config broker 'load'\n\toption enabled '1'\n\tlist address '%s'\n\tlist port '%d'\n"+
 		"\toption connection_rate_limit '0'\n%s\n%s\n", l.broker.Addr4, loadPort, options, strings.Join(sections, "\n"))
 }
 
@@ -79,6 +82,13 @@ func (l *load) connect(s *swarm.Swarm, clients int, limit time.Duration) {
 	l.run(s, limit, fmt.Sprintf("%d clients connected", clients), func(now swarm.Totals) bool { return now.Connected == clients })
 }
 
+// drain waits until every request is answered. A PREPARE that was repeated and comes to its turn when the client has left already
+// would make a tunnel for nobody.
+func (l *load) drain(s *swarm.Swarm) {
+	l.t.Helper()
+	l.run(s, 20*time.Second, "every request answered", func(now swarm.Totals) bool { return now.Asked == now.Answered })
+}
+
 // tunnels are the interfaces of the broker's tunnels.
 func (l *load) tunnels() []string { return l.broker.LinkNames("l2tp") }
 
@@ -98,7 +108,7 @@ func (l *load) waitTunnels(limit time.Duration, count int) {
 
 // match holds the kernel's sessions against what the clients were told, and returns how many sessions belong to none of
 // them: tunnels whose client never heard of them.
-func (l *load) match(clients int, swarms ...*swarm.Swarm) (others int) {
+func (l *load) match(swarms ...*swarm.Swarm) (others int) {
 	l.t.Helper()
 	sessions := make(map[uint32]l2tp.SessionInfo)
 	err := l.broker.Do(func() error {
@@ -121,7 +131,7 @@ func (l *load) match(clients int, swarms ...*swarm.Swarm) (others int) {
 	}
 	seen := make(map[uint32]bool)
 	for _, s := range swarms {
-		for i := range clients {
+		for i := range s.Clients() {
 			r := s.Result(i)
 			if !r.Connected {
 				continue
@@ -169,8 +179,8 @@ func (l *load) figures(s *swarm.Swarm, what string) {
 	}
 	usage, cookie, prepare := s.Repeats()
 	at := func(percent int) time.Duration { return times[(len(times)-1)*percent/100].Round(time.Millisecond) }
-	l.t.Logf("%s: %d clients, time to the tunnel: median %v, 90 %% %v, 99 %% %v, slowest %v; repeated: %d USAGE, %d COOKIE, %d PREPARE",
-		what, len(times), at(50), at(90), at(99), at(100), usage, cookie, prepare)
+	l.t.Logf("%s: %d clients, time to the tunnel: median %v, 90 %% %v, 99 %% %v, slowest %v; slowest answer %v; repeated: %d USAGE, %d COOKIE, %d PREPARE",
+		what, len(times), at(50), at(90), at(99), at(100), s.Slowest().Round(time.Millisecond), usage, cookie, prepare)
 }
 
 // hook makes a folder with one hook that runs script, and returns it with the name of a file for the script's use, which
@@ -178,7 +188,7 @@ func (l *load) figures(s *swarm.Swarm, what string) {
 func (l *load) hook(script string) (folder, log string) {
 	l.t.Helper()
 	folder, log = l.t.TempDir(), filepath.Join(l.t.TempDir(), "log")
-	if err := os.WriteFile(filepath.Join(folder, "10-test"), []byte("#!/bin/sh\nLOG="+log+"\n"+script), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, "10-test"), []byte("#!/run/busybox sh\nLOG="+log+"\n"+script), 0o755); err != nil {
 		l.t.Fatal(err)
 	}
 	return folder, log

@@ -18,6 +18,7 @@ type member struct {
 	machine *client.Machine
 	fd      int // -1: none
 	began   time.Duration
+	waits   time.Duration // since when for an answer, 0: it does not
 	Result
 }
 
@@ -31,12 +32,47 @@ func (s *Swarm) receive(i int) error {
 	if err != nil || !own { // ECONNREFUSED and the like: nobody is there, so the client repeats
 		return nil
 	}
-	if s.options.Deaf {
-		if msg, err := wire.Parse(s.buffer[:n]); err == nil && msg.Type == wire.TypePMTUD {
+	switch kind(s.buffer[:n]) {
+	case wire.TypeUsage, wire.TypeCookie, wire.TypeTunnel:
+		s.answered(m)
+	case wire.TypeError:
+		if !m.Connected {
+			s.answered(m)
+		}
+	case wire.TypePMTUD:
+		if s.options.Deaf {
 			return nil
 		}
 	}
 	return s.handle(i, client.Event{Kind: client.Datagram, Data: s.buffer[:n]})
+}
+
+// kind is the type of a message, 0 if it is none.
+func kind(data []byte) wire.Type {
+	msg, err := wire.Parse(data)
+	if err != nil {
+		return 0
+	}
+	return msg.Type
+}
+
+// asked and answered keep the account of a client's requests.
+func (s *Swarm) asked(m *member, data []byte) {
+	switch kind(data) {
+	case wire.TypeUsage, wire.TypeCookie, wire.TypePrepare:
+		s.total.Asked++
+		if m.waits == 0 {
+			m.waits = s.now
+		}
+	}
+}
+
+func (s *Swarm) answered(m *member) {
+	s.total.Answered++
+	if m.waits != 0 {
+		s.slowest = max(s.slowest, s.now-m.waits)
+		m.waits = 0
+	}
 }
 
 // handle gives an event to a client, and then those that follow from what it wants.
@@ -66,6 +102,7 @@ func (s *Swarm) carryOut(i int, m *member) (answer client.Event, more bool, err 
 		case client.Close:
 			m.close()
 		case client.Send:
+			s.asked(m, e.Data)
 			s.send(m.fd, e.Data)
 		case client.Probe:
 			s.send(m.fd, wire.AppendPMTUD(s.buffer[:0], e.Size))

@@ -61,6 +61,7 @@ type Swarm struct {
 	started int
 	waiting int // started, and without a first tunnel
 	total   Totals
+	slowest time.Duration
 	events  [batch]poll.Event
 	effects []client.Effect
 	buffer  [2048]byte
@@ -73,6 +74,8 @@ type Totals struct {
 	Closed    int // ERRORs that closed a tunnel
 	Over      int // have left for good
 	Unsent    int // datagrams that the socket did not take
+	Asked     int // USAGE, COOKIE and PREPARE that were sent
+	Answered  int // answers to them that came, however late
 }
 
 // New makes clients that begin with Run.
@@ -162,6 +165,9 @@ func (s *Swarm) Close() error {
 	return s.poller.Close()
 }
 
+// Clients is how many there are.
+func (s *Swarm) Clients() int { return len(s.members) }
+
 // Totals returns the counts.
 func (s *Swarm) Totals() Totals { return s.total }
 
@@ -194,6 +200,9 @@ func (s *Swarm) Times() []time.Duration {
 	slices.Sort(all)
 	return all
 }
+
+// Slowest is the longest time that a client without a tunnel waited for an answer; at 2 s it asks again.
+func (s *Swarm) Slowest() time.Duration { return s.slowest }
 
 // begin lets more clients begin, as far as Parallel allows.
 func (s *Swarm) begin() error {

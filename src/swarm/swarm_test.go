@@ -14,7 +14,6 @@ import (
 // broker answers on loopback as its test wants.
 type broker struct {
 	*net.UDPConn
-	answer func(b *broker, from netip.AddrPort, m wire.Message)
 	peers  map[netip.AddrPort]int // PREPAREs of each
 	acks   atomic.Int64           // PMTUD_ACKs
 	errors atomic.Int64           // ERRORs
@@ -96,7 +95,7 @@ func TestConnect(t *testing.T) {
 			}
 			return now.Connected == clients
 		})
-		if s.Totals() != (Totals{Connected: clients}) || len(s.Times()) != clients {
+		if s.Totals() != (Totals{Connected: clients, Asked: 3 * clients, Answered: 3 * clients}) || len(s.Times()) != clients {
 			t.Errorf("%+v, %d times", s.Totals(), len(s.Times()))
 		}
 		for i := range clients {
@@ -106,7 +105,7 @@ func TestConnect(t *testing.T) {
 				t.Errorf("client %d: %+v", i, r)
 			}
 		}
-		if err := s.Stop(); err != nil || s.Totals() != (Totals{Over: clients}) {
+		if err := s.Stop(); err != nil || s.Totals().Over != clients || s.Totals().Connected != 0 {
 			t.Errorf("stopped: %+v, %v", s.Totals(), err)
 		}
 		await(t, "ERRORs", func() bool { return b.errors.Load() == clients })
@@ -140,13 +139,19 @@ func TestRepeats(t *testing.T) {
 	if _, _, prepare := s.Repeats(); prepare < 2*clients {
 		t.Errorf("%d repetitions of PREPARE were counted, want at least %d", prepare, 2*clients)
 	}
+	if lost := s.Totals().Asked - s.Totals().Answered; lost < 2*clients {
+		t.Errorf("%d requests were not answered, want at least %d", lost, 2*clients)
+	}
+	if slowest := s.Slowest(); slowest < 100*time.Millisecond {
+		t.Errorf("the slowest answer took %v", slowest)
+	}
 }
 
 func TestLeave(t *testing.T) {
 	b, to := serve(t, "127.0.0.1:0", agree)
 	s := start(t, Options{Broker: to, Clients: 30, Parallel: 3, Leave: true})
 	s.await(t, "over", func(now Totals) bool { return now.Over == 30 })
-	if s.Totals() != (Totals{Over: 30}) || len(s.Times()) != 30 {
+	if s.Totals() != (Totals{Over: 30, Asked: 90, Answered: 90}) || len(s.Times()) != 30 {
 		t.Errorf("%+v, %d times", s.Totals(), len(s.Times()))
 	}
 	await(t, "ERRORs", func() bool { return b.errors.Load() == 30 })
