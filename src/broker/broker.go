@@ -38,7 +38,7 @@ type Broker struct {
 	options Options
 	limit   int // most tunnels at once
 
-	tunnels   map[uint32]*tunnel
+	tunnels   table
 	pairs     map[pair]*tunnel
 	deadlines deadlines
 	ids       idPool
@@ -58,7 +58,7 @@ type Broker struct {
 func New(c config.Broker, o Options) *Broker {
 	b := &Broker{
 		config: c, options: o, limit: c.MaxTunnels,
-		tunnels: make(map[uint32]*tunnel),
+		tunnels: newTable(c.TunnelIDBase, c.MaxTunnels),
 		pairs:   make(map[pair]*tunnel),
 		ids:     newIDPool(c.TunnelIDBase, c.MaxTunnels),
 		queue:   admission.NewQueue[pair, request](c.RateInterval),
@@ -72,7 +72,7 @@ func New(c config.Broker, o Options) *Broker {
 }
 
 // Tunnels is the number of tunnels, those included that are coming or going.
-func (b *Broker) Tunnels() int { return len(b.tunnels) }
+func (b *Broker) Tunnels() int { return b.tunnels.count }
 
 // Waiting is the number of clients in the queue.
 func (b *Broker) Waiting() int { return b.queue.Len() }
@@ -100,7 +100,7 @@ func (b *Broker) Handle(now time.Duration, ev *Event, out []Effect) []Effect {
 	case EventStop:
 		b.stop(now)
 	default:
-		if t := b.tunnels[ev.Tunnel]; t != nil {
+		if t := b.tunnels.get(ev.Tunnel); t != nil {
 			b.tunnelEvent(now, ev, t)
 		}
 	}

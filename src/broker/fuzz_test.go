@@ -87,14 +87,15 @@ func (a *auditor) audit() {
 			}
 		}
 	}
-	for id, t := range a.tunnels {
-		in := map[state]map[uint32]Facts{creating: a.creating, up: a.there, closing: a.there, destroying: a.removing}[t.state]
-		if _, ok := in[id]; in != nil && !ok {
-			a.t.Fatalf("tunnel %d is in state %d, the kernel knows nothing", id, t.state)
-		}
-	}
 	kernel := 0
-	for _, t := range a.tunnels {
+	for _, t := range a.tunnels.slots {
+		if t == nil {
+			continue
+		}
+		in := map[state]map[uint32]Facts{creating: a.creating, up: a.there, closing: a.there, destroying: a.removing}[t.state]
+		if _, ok := in[t.id]; in != nil && !ok {
+			a.t.Fatalf("tunnel %d is in state %d, the kernel knows nothing", t.id, t.state)
+		}
 		if t.state != verifying && t.state != down {
 			kernel++
 		}
@@ -180,7 +181,7 @@ func (a *auditor) wait(d time.Duration) {
 		}
 		a.now = max(a.now, at)
 		for id := uint32(100); id < 103; id++ { // the kernel is in time
-			if t := a.tunnels[id]; t != nil && t.state == destroying && t.due <= a.now {
+			if t := a.tunnels.get(id); t != nil && t.state == destroying && t.due <= a.now {
 				delete(a.removing, id)
 				a.do(Event{Kind: EventDestroyed, Tunnel: id})
 			}
@@ -220,7 +221,7 @@ func FuzzCore(f *testing.F) {
 			ev := Event{Kind: EventDatagram, Peer: from.peer, Local: from.local}
 			if arg&8 != 0 { // at a tunnel's socket
 				ev = Event{Kind: EventTunnelDatagram, Tunnel: 100 + uint32(arg>>4)%3}
-				if t := a.tunnels[ev.Tunnel]; t != nil {
+				if t := a.tunnels.get(ev.Tunnel); t != nil {
 					from = t.pair
 				}
 			}

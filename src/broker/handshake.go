@@ -17,8 +17,23 @@ func (b *Broker) datagram(now time.Duration, ev *Event, t *tunnel) {
 		b.stats.Drops[DropMalformed]++
 		return
 	}
-	from := pair{ev.Peer, ev.Local}
-	listener := ev.Listener
+	switch m.Type {
+	case wire.TypeCookie, wire.TypeUsage, wire.TypePrepare:
+	default:
+		if t == nil {
+			t = b.pairs[pair{ev.Peer, ev.Local}]
+		}
+		switch {
+		case t == nil:
+			b.stats.Drops[DropStranger]++
+		case t.state != up:
+			b.stats.Drops[DropClosing]++
+		default:
+			b.message(now, t, m)
+		}
+		return
+	}
+	from, listener := pair{ev.Peer, ev.Local}, ev.Listener
 	if t != nil {
 		from, listener = t.pair, t.listener
 	}
@@ -41,25 +56,13 @@ func (b *Broker) datagram(now time.Duration, ev *Event, t *tunnel) {
 		}
 	case wire.TypePrepare:
 		b.prepare(now, from, listener, m.Payload)
-	default:
-		if t == nil {
-			t = b.pairs[from]
-		}
-		switch {
-		case t == nil:
-			b.stats.Drops[DropStranger]++
-		case t.state != up:
-			b.stats.Drops[DropClosing]++
-		default:
-			b.message(now, t, m)
-		}
 	}
 }
 
 // load is what USAGE reports: how much of the broker is taken, those who wait
 // included, 65535 for all of it.
 func (b *Broker) load(f wire.Features) uint16 {
-	taken := len(b.tunnels) + b.queue.Len()
+	taken := b.tunnels.count + b.queue.Len()
 	if b.stopping || taken >= b.limit || b.tooOld(f) {
 		return 65535
 	}
@@ -153,7 +156,7 @@ func (b *Broker) admit(now time.Duration, r request) {
 		b.refuse(r, RefusedStopping)
 	case b.tooOld(r.features):
 		b.refuse(r, RefusedOldClient)
-	case len(b.tunnels)+b.queue.Len() >= b.limit:
+	case b.tunnels.count+b.queue.Len() >= b.limit:
 		b.refuse(r, RefusedFull)
 	case !b.perIP.Allow(admission.AddrKey(r.peer.Addr()), now):
 		b.refuse(r, RefusedRate)
@@ -192,7 +195,8 @@ func (b *Broker) start(now time.Duration, r request) {
 	if t.mtu == 0 {
 		t.mtu = wire.DefaultTunnelMTU + wire.TunnelOverhead(false) - wire.TunnelOverhead(t.v6())
 	}
-	b.tunnels[id], b.pairs[r.pair] = t, t
+	b.tunnels.add(t)
+	b.pairs[r.pair] = t
 	if b.options.Verify {
 		t.state = verifying
 		b.hook(config.EventVerify, t)
@@ -231,7 +235,8 @@ func (b *Broker) failed(now time.Duration, t *tunnel, f Fault) {
 	if f == FaultExists && t.tries < maxTries && !b.stopping {
 		if id, ok := b.ids.take(now); ok {
 			t.id = id
-			b.tunnels[id], b.pairs[t.pair] = t, t
+			b.tunnels.add(t)
+			b.pairs[t.pair] = t
 			b.create(t)
 			return
 		}

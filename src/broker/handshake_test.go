@@ -51,9 +51,7 @@ func TestUsageOfManyTunnels(t *testing.T) {
 	c := quiet
 	c.MaxTunnels, c.TunnelIDBase = 65535, 1
 	r := newRig(t, c, Options{})
-	for i := 0; i < 65534; i++ {
-		r.tunnels[uint32(i)] = nil
-	}
+	r.tunnels.count = 65534
 	r.listener(alice, wire.AppendUsageRequest(nil, unique)).is("alice ← USAGE 65534")
 }
 

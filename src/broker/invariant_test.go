@@ -16,7 +16,7 @@ func check(t *testing.T, b *Broker) {
 	}
 	free := map[uint32]bool{}
 	take := func(id uint32, what string) {
-		if free[id] || b.tunnels[id] != nil {
+		if free[id] || b.tunnels.get(id) != nil {
 			fail("ID %d is %s and somewhere else as well", id, what)
 		}
 		if id < b.config.TunnelIDBase || id >= b.config.TunnelIDBase+uint32(b.config.MaxTunnels) {
@@ -30,11 +30,16 @@ func check(t *testing.T, b *Broker) {
 	for _, a := range b.ids.aside {
 		take(a.id, "aside")
 	}
-	if len(free)+len(b.tunnels) != b.config.MaxTunnels {
-		fail("%d IDs free and %d in use, want %d in all", len(free), len(b.tunnels), b.config.MaxTunnels)
+	if len(free)+b.tunnels.count != b.config.MaxTunnels {
+		fail("%d IDs free and %d in use, want %d in all", len(free), b.tunnels.count, b.config.MaxTunnels)
 	}
-	pairs := 0
-	for id, tun := range b.tunnels {
+	pairs, count := 0, 0
+	for i, tun := range b.tunnels.slots {
+		if tun == nil {
+			continue
+		}
+		count++
+		id := b.config.TunnelIDBase + uint32(i)
 		if tun.id != id {
 			fail("tunnel %d is listed as %d", tun.id, id)
 		}
@@ -57,18 +62,21 @@ func check(t *testing.T, b *Broker) {
 			fail("the client of tunnel %d waits in the queue", id)
 		}
 	}
+	if count != b.tunnels.count {
+		fail("%d tunnels are counted as %d", count, b.tunnels.count)
+	}
 	if pairs != len(b.pairs) {
 		fail("%d pairs for %d tunnels", len(b.pairs), pairs)
 	}
 	for i, tun := range b.deadlines {
-		if b.tunnels[tun.id] != tun {
+		if b.tunnels.get(tun.id) != tun {
 			fail("deadline of a tunnel that is not there")
 		}
 		if parent := (i - 1) / 2; i > 0 && b.deadlines[parent].due > tun.due {
 			fail("the deadlines are out of order")
 		}
 	}
-	if len(b.tunnels) > b.limit || b.queue.Len() > max(b.queue.Room(), 0) {
-		fail("%d tunnels and %d in the queue", len(b.tunnels), b.queue.Len())
+	if b.tunnels.count > b.limit || b.queue.Len() > max(b.queue.Room(), 0) {
+		fail("%d tunnels and %d in the queue", b.tunnels.count, b.queue.Len())
 	}
 }

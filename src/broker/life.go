@@ -87,7 +87,7 @@ func (b *Broker) hookDone(now time.Duration, t *tunnel, ev *Event) {
 		e := b.effect(EffectDestroy)
 		e.Facts = t.facts()
 	case ev.Hook == config.EventSessionDown && t.state == down:
-		delete(b.tunnels, t.id)
+		b.tunnels.remove(t)
 		b.ids.give(t.id)
 	}
 }
@@ -104,7 +104,7 @@ func (b *Broker) destroyed(now time.Duration, t *tunnel) {
 
 // forget takes out a tunnel that never came up.
 func (b *Broker) forget(t *tunnel) {
-	delete(b.tunnels, t.id)
+	b.tunnels.remove(t)
 	delete(b.pairs, t.pair)
 }
 
@@ -120,7 +120,7 @@ func (b *Broker) stop(now time.Duration) {
 	}
 	// In order of ID, so that equal runs give equal effects.
 	for id := b.config.TunnelIDBase; id < b.config.TunnelIDBase+uint32(b.config.MaxTunnels); id++ {
-		t := b.tunnels[id]
+		t := b.tunnels.get(id)
 		switch {
 		case t == nil:
 		case t.state == verifying:

@@ -28,7 +28,7 @@ func TestKeepaliveTimes(t *testing.T) {
 func TestKeepaliveNumber(t *testing.T) {
 	r := newRig(t, quiet, Options{})
 	r.up(alice, "a", 7, unique)
-	r.tunnels[100].sequence = 65535
+	r.tunnels.get(100).sequence = 65535
 	same(t, r.run(9*s), "3 100 ← KEEPALIVE 65535", "8 100 ← KEEPALIVE 0")
 }
 

@@ -87,7 +87,7 @@ func (r *rig) failed(id uint32, f Fault) *rig {
 // hookDone ends a hook of the tunnel that has the ID now.
 func (r *rig) hookDone(id uint32, h config.Event) *rig {
 	ev := Event{Kind: EventHookDone, Tunnel: id, Hook: h}
-	if t := r.tunnels[id]; t != nil {
+	if t := r.tunnels.get(id); t != nil {
 		ev.Serial = t.serial
 	}
 	return r.event(ev)

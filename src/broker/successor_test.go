@@ -38,7 +38,7 @@ func TestSuccessor(t *testing.T) {
 				t.Errorf("got %q", got)
 			}
 			r.hookDone(100, config.EventSessionDown).is()
-			if r.Tunnels() != 1 || r.pairs[alice] != r.tunnels[101] {
+			if r.Tunnels() != 1 || r.pairs[alice] != r.tunnels.get(101) {
 				t.Errorf("%d tunnels", r.Tunnels())
 			}
 		})

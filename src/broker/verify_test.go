@@ -9,7 +9,7 @@ import (
 func TestVerify(t *testing.T) {
 	r := newRig(t, quiet, Options{Verify: true})
 	done := func(id uint32, refused bool) *rig {
-		return r.event(Event{Kind: EventHookDone, Tunnel: id, Serial: r.tunnels[id].serial, Hook: config.EventVerify, Refused: refused})
+		return r.event(Event{Kind: EventHookDone, Tunnel: id, Serial: r.tunnels.get(id).serial, Hook: config.EventVerify, Refused: refused})
 	}
 	r.prepare(alice, "a", 7, unique).is("hook session.verify 100")
 	r.prepare(alice, "a", 7, unique).is()
@@ -44,7 +44,7 @@ func TestVerifyOvertaken(t *testing.T) {
 	c.MaxTunnels = 1
 	r := newRig(t, c, Options{Verify: true})
 	r.prepare(alice, "a", 7, unique).is("hook session.verify 100")
-	old := r.tunnels[100].serial
+	old := r.tunnels.get(100).serial
 	r.prepare(alice, "z", 7, unique).is("hook session.verify 100")
 	r.event(Event{Kind: EventHookDone, Tunnel: 100, Serial: old, Hook: config.EventVerify}).is()
 	r.event(Event{Kind: EventHookDone, Tunnel: 100, Serial: old + 1, Hook: config.EventVerify}).is("create l2tp100-100 for alice 7-7 mtu 1400")
