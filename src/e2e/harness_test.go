@@ -51,10 +51,10 @@ func TestHarness(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 	p = b.Start("sleep", "sleep", "1000")
-	w.Wait(5*time.Second, "sleep runs", func() bool { u := p.Usage(); return u.CPU > 0 && u.RSS > 100<<10 })
-	if u := p.Usage(); u.FDs != 3 || u.Threads != 1 || u.RSS > 10<<20 {
-		t.Errorf("usage of sleep: %+v", u)
-	}
+	w.Wait(5*time.Second, "the usage of sleep, once it sleeps", func() bool {
+		u := p.Usage()
+		return u.FDs == 3 && u.Threads == 1 && u.CPU > 0 && u.RSS > 100<<10 && u.RSS < 10<<20
+	})
 	if status := p.Stop(5 * time.Second); status != -15 {
 		t.Errorf("sleep ended with %d, want minus the signal", status)
 	}
