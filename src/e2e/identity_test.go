@@ -78,7 +78,7 @@ func TestIdentity(t *testing.T) {
 		router.waitGone("tun0")
 		p = router.peer(port, at)
 		got := p.connect(c.uuid, c.id, c.features)
-		if got.id == last.id || got.features != c.features&wire.UniqueSessionID || len(got.payload) != map[bool]int{false: 4, true: 8}[got.features != 0] {
+		if got.id == last.id || got.features != c.features&wire.UniqueSessionID || len(got.payload) != map[bool]int{false: 8, true: 16}[got.features != 0] {
 			t.Errorf("%s: agreed on %+v, before on %+v", c.what, got, last)
 		}
 		p.carry("tun0", c.id, got)

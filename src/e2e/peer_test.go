@@ -48,7 +48,7 @@ type heard struct {
 type agreed struct {
 	id       uint32
 	features wire.Features
-	payload  string
+	payload  string // in hexadecimal
 }
 
 // peer makes a client on the host, from the local port, 0 for any, to the broker's address and port.
@@ -171,7 +171,7 @@ func (p *peer) agree(prepare []byte) agreed {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return agreed{id, features, string(m.Payload)}
+	return agreed{id, features, fmt.Sprintf("%x", m.Payload)}
 }
 
 // carry makes the client's end of the tunnel in the kernel, as the interface of that name.
