@@ -292,18 +292,3 @@ func (h *hooked) sleeping(t *testing.T, peers []*peer) {
 		t.Errorf("%v without a keepalive, want 6.5 s at the most", longest)
 	}
 }
-
-// running lists the processes that have one of the words as an argument.
-func running(words ...string) []string {
-	var found []string
-	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, file := range files {
-		text, _ := os.ReadFile(file)
-		for _, word := range words {
-			if strings.Contains(string(text)+"\x00", "\x00"+word+"\x00") {
-				found = append(found, strings.ReplaceAll(string(text), "\x00", " "))
-			}
-		}
-	}
-	return found
-}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -264,4 +266,19 @@ func (h *Host) mtuOf(name string) func() int {
 		request, _ = unix.NewIfreq(name)
 		return int(mtu)
 	}
+}
+
+// running lists the processes that have one of the words as an argument.
+func running(words ...string) []string {
+	var found []string
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range files {
+		text, _ := os.ReadFile(file)
+		for _, word := range words {
+			if strings.Contains(string(text)+"\x00", "\x00"+word+"\x00") {
+				found = append(found, strings.ReplaceAll(string(text), "\x00", " "))
+			}
+		}
+	}
+	return found
 }
