@@ -74,6 +74,24 @@ func (q *Queue[K, V]) Pop(now time.Duration) (value V, ok bool) {
 	return value, true
 }
 
+// Remove takes out, in order, all those that out says true of, and hands each to
+// gone. Both are not to touch the queue.
+func (q *Queue[K, V]) Remove(out func(*V) bool, gone func(*V)) {
+	kept := 0
+	for i := 0; i < q.length; i++ {
+		key := q.order[(q.first+i)%len(q.order)]
+		v := q.values[key]
+		if out(v) {
+			delete(q.values, key)
+			gone(v)
+			continue
+		}
+		q.order[(q.first+kept)%len(q.order)] = key
+		kept++
+	}
+	q.length = kept
+}
+
 // Due is when Pop has something to give; ok is false while the queue is empty.
 func (q *Queue[K, V]) Due() (at time.Duration, ok bool) { return q.next, q.length > 0 }
 

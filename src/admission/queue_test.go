@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -134,5 +135,34 @@ func TestQueueStale(t *testing.T) {
 	}
 	if q.Ready(time.Second) != true {
 		t.Error("nobody was served, so a newcomer may be")
+	}
+}
+
+func TestQueueRemove(t *testing.T) {
+	q := NewQueue[int, int](time.Second) // room for 12
+	q.Served(0)
+	for i := 0; i < 5; i++ {
+		q.Push(100+i, 0)
+		q.Pop(time.Second)
+	}
+	for i := 0; i < 12; i++ { // across the end of the ring
+		q.Push(i, i)
+	}
+	var gone []int
+	q.Remove(func(v *int) bool { return *v%3 == 0 }, func(v *int) { gone = append(gone, *v) })
+	if !slices.Equal(gone, []int{0, 3, 6, 9}) || q.Len() != 8 {
+		t.Errorf("%v are gone, %d wait", gone, q.Len())
+	}
+	if _, ok := q.Get(3); ok {
+		t.Error("what is gone is found")
+	}
+	q.Push(12, 12)
+	for _, want := range []int{1, 2, 4, 5, 7, 8, 10, 11, 12} {
+		if v, ok := q.Pop(time.Hour); !ok || v != want {
+			t.Errorf("got %d, want %d", v, want)
+		}
+	}
+	if q.Len() != 0 || len(q.values) != 0 {
+		t.Errorf("%d and %d left", q.Len(), len(q.values))
 	}
 }

@@ -19,7 +19,7 @@ var may = map[string][]string{
 	// The pure ones.
 	"wire":      {},
 	"cookie":    {},
-	"admission": {},
+	"admission": {"wire", "config"},
 	"pmtu":      {"wire"},
 	"config":    {},
 	"broker":    {"wire", "cookie", "admission", "pmtu", "config"},
@@ -44,9 +44,9 @@ var may = map[string][]string{
 	"config/uci":              {"config"},
 	"config/classic":          {"config"},
 	"probe":                   {"wire", "sock", "poll", "resolve"},
-	"daemon":                  {"wire", "cookie", "config", "broker", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook", "logline", "notify"},
+	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook", "logline", "notify"},
 	"agent":                   {"wire", "client", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook", "logline", "resolve"},
-	"cmd/tunneldigger-broker": {"config", "config/uci", "config/classic", "logline", "probe", "daemon"},
+	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/classic", "logline", "probe", "daemon"},
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},
 
 	// For tests only.

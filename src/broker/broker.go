@@ -46,6 +46,7 @@ type Broker struct {
 	queue     *admission.Queue[pair, request]
 	perIP     *admission.Limiter[netip.Addr]
 	hooked    *admission.Limiter[netip.Addr]
+	lists     lists
 
 	stopping   bool
 	noOld      bool // the kernel can't give sessions to clients without UNIQUE_SESSION_ID

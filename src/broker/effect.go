@@ -96,7 +96,7 @@ const (
 // Reason is why a client was refused or a tunnel closed.
 type Reason uint8
 
-// The reasons. Refusals come first.
+// The reasons.
 const (
 	ReasonNone Reason = iota
 	RefusedFull
@@ -112,6 +112,8 @@ const (
 	ClosedReplaced
 	ClosedStopping
 	ClosedLost
+	RefusedDenied
+	ClosedDenied
 	// ReasonCount is the number of reasons.
 	ReasonCount
 )
@@ -122,6 +124,7 @@ var reasonText = [ReasonCount]string{
 	"the tunnel could not be made", "the broker is stopping",
 	"the client was silent for too long", "the client closed it", "the client came back with another identity",
 	"the broker is stopping", "the interface or socket is gone",
+	"kept out by allow_list or deny_list", "kept out by allow_list or deny_list",
 }
 
 // String gives the reason in words.

@@ -100,6 +100,10 @@ func (b *Broker) prepare(now time.Duration, from pair, listener int, payload []b
 		return
 	}
 	r.uuid = string(m.UUID)
+	if b.lists.deny(&r) {
+		b.refuse(r, RefusedDenied)
+		return
+	}
 	if waiting, ok := b.queue.Get(from); ok {
 		*waiting = r
 		return
@@ -154,6 +158,8 @@ func (b *Broker) admit(now time.Duration, r request) {
 	switch {
 	case b.stopping:
 		b.refuse(r, RefusedStopping)
+	case b.lists.deny(&r): // since it began to wait for an old tunnel to go
+		b.refuse(r, RefusedDenied)
 	case b.tooOld(r.features):
 		b.refuse(r, RefusedOldClient)
 	case b.tunnels.count+b.queue.Len() >= b.limit:

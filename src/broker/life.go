@@ -12,7 +12,7 @@ func (b *Broker) opened(now time.Duration, t *tunnel) {
 	t.state, t.opened, t.heard = up, now, now
 	b.stats.Opened++
 	// A client that has another identity by now must not take this for its own.
-	if t.successor == nil && !b.stopping {
+	if t.successor == nil && !b.stopping && !b.lists.deny(&t.request) {
 		b.sendTunnel(t)
 	}
 	b.note(NoteUp, t.facts(), ReasonNone)
@@ -34,6 +34,8 @@ func (b *Broker) opened(now time.Duration, t *tunnel) {
 		b.close(now, t, ClosedStopping)
 	case t.successor != nil:
 		b.close(now, t, ClosedReplaced)
+	case b.lists.deny(&t.request):
+		b.close(now, t, ClosedDenied)
 	}
 }
 
