@@ -38,15 +38,16 @@ var may = map[string][]string{
 	// What serves many.
 	"logline": {},
 	"notify":  {},
+	"control": {},
 	"resolve": {"sock", "poll"},
 
 	// What puts them together.
 	"config/uci":              {"config"},
 	"config/classic":          {"config"},
 	"probe":                   {"wire", "sock", "poll", "resolve"},
-	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook", "logline", "notify"},
+	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook", "logline", "notify"},
 	"agent":                   {"wire", "client", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook", "logline", "resolve"},
-	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/classic", "logline", "probe", "daemon"},
+	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/classic", "logline", "probe", "control", "daemon"},
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},
 
 	// For tests only.

@@ -8,6 +8,7 @@ import (
 
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
+	"tunneldigger/src/control"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/notify"
@@ -37,6 +38,10 @@ type Options struct {
 	// Signals that stop the daemon (the second one at once) or, SIGHUP, are
 	// answered with a line in the log.
 	Signals <-chan os.Signal
+	// Socket is the path of the socket for commands, "" for none.
+	Socket string
+	// Version is what status says this program is.
+	Version string
 }
 
 // Daemon is a running broker process.
@@ -50,6 +55,7 @@ type Daemon struct {
 	poller   *poll.Poller
 	wake     *poll.Wake
 	hooks    *hook.Runner
+	control  *control.Server
 	signals  chan os.Signal
 	clock    clock
 	now      time.Duration // of this turn
@@ -76,6 +82,7 @@ const (
 	tokenListener
 	tokenWake
 	tokenLinks
+	tokenControl
 	tokenKind = ^uint64(1<<32 - 1)
 )
 
@@ -120,6 +127,8 @@ func (d *Daemon) loop() error {
 			case tokenLinks:
 				d.datapath.watch(d)
 				d.settle()
+			case tokenControl:
+				d.control.Ready()
 			}
 		}
 		d.tick()
@@ -142,6 +151,9 @@ func (d *Daemon) timeout() time.Duration {
 	}
 	if d.retryAt != 0 {
 		at(d.retryAt)
+	}
+	if t, ok := d.control.Due(); ok {
+		at(t)
 	}
 	for _, s := range d.sections {
 		if t, ok := s.core.Due(); ok {
@@ -173,6 +185,7 @@ func (d *Daemon) tick() {
 			}
 		}
 	}
+	d.control.Tick(d.now)
 	d.quiet.flush(d.now)
 }
 

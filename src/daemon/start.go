@@ -12,14 +12,15 @@ import (
 
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
+	"tunneldigger/src/control"
 	"tunneldigger/src/cookie"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/poll"
 )
 
 // spareFiles is how many descriptors a process needs beside its tunnels':
-// listeners, netlink, and a few for each hook that runs.
-const spareFiles = 64
+// listeners, netlink, callers, and a few for each hook that runs.
+const spareFiles = 64 + control.MaxCallers
 
 // garbage is how much of it, in percent of what is in use, the heap may hold.
 // Go's own 100 allows at least 4 MB, which is more than all the rest; only
@@ -62,6 +63,9 @@ func start(o Options) (_ *Daemon, err error) {
 		d.datapath = noDatapath{}
 		d.log.Warn("no datapath: tunnels are accepted, but no frame will pass")
 	} else if d.datapath, err = openKernel(d); err != nil {
+		return nil, err
+	}
+	if err := d.openControl(o.Socket); err != nil {
 		return nil, err
 	}
 	d.openListeners()

@@ -61,6 +61,7 @@ func (d *Daemon) tell(state string) {
 }
 
 func (d *Daemon) close() {
+	d.control.Close()
 	d.hooks.Kill()
 	d.ports.closeAll()
 	d.closeListeners()

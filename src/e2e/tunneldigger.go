@@ -19,7 +19,7 @@ func (h *Host) StartBroker(config string, ports ...uint16) *Broker {
 	h.World.T.Helper()
 	b := &Broker{Config: h.World.T.TempDir()}
 	b.Write(h.World, config)
-	b.Process = h.Start("broker on "+h.Name, h.World.Program("tunneldigger-broker"), "-c", b.Config)
+	b.Process = h.Start("broker on "+h.Name, h.World.Program("tunneldigger-broker"), "-c", b.Config, "--socket", b.socket())
 	h.WaitBound(b.Process, ports...)
 	return b
 }
@@ -28,6 +28,15 @@ func (h *Host) StartBroker(config string, ports ...uint16) *Broker {
 type Broker struct {
 	*Process
 	Config string // the folder given with -c
+}
+
+// socket is where commands reach the broker: hosts share a file system.
+func (b *Broker) socket() string { return filepath.Join(b.Config, "socket") }
+
+// Call has the broker carry out a command, and ends the test when it does not.
+func (b *Broker) Call(w *World, args ...string) string {
+	w.T.Helper()
+	return w.run(append([]string{w.Program("tunneldigger-broker")}, append(args, "--socket", b.socket())...)...)
 }
 
 // Write replaces the broker's UCI file.

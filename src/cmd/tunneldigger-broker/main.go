@@ -37,7 +37,21 @@ const usage = `tunneldigger-broker serves L2TPv3 tunnels to Tunneldigger clients
   tunneldigger-broker probe [-u UUID] HOST[:PORT]
                                              ask a broker from outside: usage, cookie and,
                                              with -u, a full set-up
+  tunneldigger-broker status [--json | --prometheus [--tunnels]]
+                                             what the running broker does; the metrics have
+                                             a series for every tunnel only with --tunnels
+  tunneldigger-broker reload                 read the configuration again; tunnels stay
+  tunneldigger-broker upgrade                replace the running program by the installed
+                                             one; tunnels stay
+  tunneldigger-broker drain [off | --close-rate N]
+                                             take no new tunnels and report full usage; what
+                                             stands stays, or N tunnels a minute are closed
+  tunneldigger-broker kick TUNNEL_ID|UUID    close one tunnel, or those of one UUID
   tunneldigger-broker --version | --help
+
+Options for running, and for status, reload, upgrade, drain and kick:
+  --socket PATH    where commands reach the broker (default:
+                   /var/run/tunneldigger-broker.sock)
 
 Options for running:
   --log-priority   begin every line of the log with its priority as <N>
@@ -66,6 +80,8 @@ func run(args []string, out, errs io.Writer) int {
 		return o.convert()
 	case "probe":
 		return o.probe()
+	case "status", "kick", "drain", "reload", "upgrade":
+		return o.call()
 	case "--version":
 		fmt.Fprintln(out, "tunneldigger-broker", version)
 		return exitFine
@@ -115,7 +131,7 @@ func (o *options) run() int {
 	runtime.GOMAXPROCS(1)
 	// A heap of a few megabytes wants no huge pages: one alone costs two.
 	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0)
-	err = daemon.Run(daemon.Options{Config: c, Log: log, NoDatapath: o.datapath == "none", Signals: signals})
+	err = daemon.Run(daemon.Options{Config: c, Log: log, NoDatapath: o.datapath == "none", Signals: signals, Socket: o.socket, Version: version})
 	if err != nil {
 		log.Error(strings.ReplaceAll(err.Error(), "\n", "; "))
 		return exitFault

@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+
+	"tunneldigger/src/control"
 )
 
 // options are what the command line says. The package flag is not used: with
@@ -15,6 +18,10 @@ type options struct {
 	datapath string
 	devices  string // file for config.ApplyDevices
 	uuid     string
+	socket   string
+	format   string // of status: "", json or prometheus
+	rate     string // with which drain closes tunnels
+	tunnels  bool   // a series for every tunnel
 	priority bool
 	out      io.Writer
 	errs     io.Writer
@@ -41,6 +48,15 @@ func parse(args []string) (*options, error) {
 		case "log-priority":
 			o.priority = true
 			continue
+		case "tunnels":
+			o.tunnels = true
+			continue
+		case "json", "prometheus":
+			if o.format != "" && o.format != name {
+				return nil, fmt.Errorf("either --json or --prometheus, not both")
+			}
+			o.format = name
+			continue
 		case "c":
 			target = &o.dir
 		case "datapath":
@@ -49,6 +65,10 @@ func parse(args []string) (*options, error) {
 			target = &o.devices
 		case "u":
 			target = &o.uuid
+		case "socket":
+			target = &o.socket
+		case "close-rate":
+			target = &o.rate
 		default:
 			return nil, fmt.Errorf("unknown option %s", arg)
 		}
@@ -79,12 +99,26 @@ func (o *options) arrange(words []string) error {
 	if len(words) == 1 {
 		o.word = words[0]
 	}
+	runs := o.command == ""
+	calls := slices.Contains([]string{"status", "kick", "drain", "reload", "upgrade"}, o.command)
 	reads := o.command == "" || o.command == "check"
 	switch {
 	case o.word == "" && o.command == "convert":
 		return fmt.Errorf("convert: want a FILE")
 	case o.word == "" && o.command == "probe":
 		return fmt.Errorf("probe: want a HOST or HOST:PORT")
+	case o.word == "" && o.command == "kick":
+		return fmt.Errorf("kick: want a TUNNEL_ID or UUID")
+	case o.word != "" && calls && o.command != "kick" && (o.command != "drain" || o.word != "off"):
+		return fmt.Errorf("%s: %q is one word too many", o.command, o.word)
+	case o.rate != "" && (o.command != "drain" || o.word != ""):
+		return fmt.Errorf("--close-rate is for drain, and not for drain off")
+	case o.format != "" && o.command != "status":
+		return fmt.Errorf("--%s is for status", o.format)
+	case o.tunnels && o.format != "prometheus":
+		return fmt.Errorf("--tunnels is for status --prometheus")
+	case o.socket != "" && !runs && !calls:
+		return fmt.Errorf("--socket is for running and for commands to the running broker")
 	case o.word != "" && o.dir != "":
 		return fmt.Errorf("either -c DIR or a FILE, not both")
 	case o.dir != "" && !reads:
@@ -98,6 +132,9 @@ func (o *options) arrange(words []string) error {
 	}
 	if o.dir == "" {
 		o.dir = "/etc/config"
+	}
+	if o.socket == "" {
+		o.socket = control.DefaultPath
 	}
 	return nil
 }
