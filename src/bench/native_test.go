@@ -61,6 +61,7 @@ const brokerConfig = `config broker 'bench'
 	option max_tunnels '1024'
 	option connection_rate_limit '0'
 	option pmtu '0'
+	option answer_rate_limit '0'
 
 config log
 	option verbosity 'WARNING'

@@ -47,6 +47,7 @@ type Broker struct {
 	perIP     *admission.Limiter[netip.Addr]
 	hooked    *admission.Limiter[netip.Addr]
 	lists     lists
+	shed      shedder
 
 	stopping   bool
 	noOld      bool // the kernel can't give sessions to clients without UNIQUE_SESSION_ID
@@ -65,6 +66,7 @@ func New(c config.Broker, o Options) *Broker {
 		queue:   admission.NewQueue[pair, request](c.RateInterval),
 		perIP:   admission.NewLimiter[netip.Addr](c.PerIP.Count, c.PerIP.Time, limiterKeys),
 		hooked:  admission.NewLimiter[netip.Addr](1, hookGap, limiterKeys),
+		shed:    newShedder(c.AnswerRate),
 	}
 	if o.MaxTunnels > 0 && o.MaxTunnels < b.limit {
 		b.limit = o.MaxTunnels

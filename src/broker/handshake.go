@@ -45,6 +45,10 @@ func (b *Broker) datagram(now time.Duration, ev *Event, t *tunnel) {
 			b.stats.Drops[DropMalformed]++
 			return
 		}
+		if !b.shed.allow(now, from.peer.Addr(), b.options.Jar) {
+			b.stats.Drops[DropShed]++
+			return
+		}
 		e := b.reply(from, listener)
 		if m.Type == wire.TypeCookie {
 			b.stats.Cookies++

@@ -10,6 +10,7 @@ const (
 	DropStranger              // a tunnel's message from an address that has none
 	DropDirection             // a message that only a broker sends
 	DropClosing               // a message for a tunnel that is being closed
+	DropShed                  // a COOKIE or USAGE above the set rate
 	// DropCount is the number of kinds.
 	DropCount
 )

@@ -10,6 +10,12 @@ import (
 // defaultPorts are those of the reference broker's example and OpenWrt package.
 func defaultPorts() []uint16 { return []uint16{53, 123, 8942} }
 
+// answerRate is the default of answer_rate_limit: a storm of thousands of
+// clients does not ask as often, and in frames it is 2.5 Mbit/s.
+const answerRate = 5000
+
+const verifyCache = time.Minute // the default
+
 // newDraft holds the defaults of a broker section.
 func newDraft(classic bool) *draft {
 	d := &draft{enabled: true}
@@ -22,6 +28,7 @@ func newDraft(classic bool) *draft {
 		d.TunnelTimeout = 120 * time.Second
 	}
 	d.RateInterval = 200 * time.Millisecond
+	d.AnswerRate = answerRate
 	d.Ports = defaultPorts()
 	return d
 }
@@ -47,7 +54,7 @@ func Build(src Source) (*Config, error) {
 	b := &builder{
 		src: src, faults: slices.Clone(src.Faults),
 		names: map[string]bool{}, scopes: map[Bridge]int{}, single: map[string]int{},
-		cfg: Config{Hooks: Hooks{Timeout: 30 * time.Second}, Log: Log{Level: Info}},
+		cfg: Config{Hooks: Hooks{Timeout: 30 * time.Second, VerifyCache: verifyCache}, Log: Log{Level: Info}},
 	}
 	for i := range src.Sections {
 		b.names[src.Sections[i].Name] = true

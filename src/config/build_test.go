@@ -29,11 +29,11 @@ func one(t *testing.T, lines string) config.Broker {
 func TestDefaults(t *testing.T) {
 	broker := config.Broker{
 		Name: "broker0", Ports: []uint16{53, 123, 8942}, MaxTunnels: 1024, TunnelIDBase: 100,
-		TunnelTimeout: 60 * time.Second, RateInterval: 200 * time.Millisecond,
+		TunnelTimeout: 60 * time.Second, AnswerRate: 5000, RateInterval: 200 * time.Millisecond,
 	}
 	want := config.Config{
 		Brokers: []config.Broker{broker},
-		Hooks:   config.Hooks{Timeout: 30 * time.Second},
+		Hooks:   config.Hooks{VerifyCache: time.Minute, Timeout: 30 * time.Second},
 		Log:     config.Log{Level: config.Info},
 	}
 	got, err := uci.Parse("f", []byte("config broker"))
@@ -104,6 +104,8 @@ func TestBrokerOptions(t *testing.T) {
 			"0–100000000 kbit/s", []string{"100000001", "-1", "2M"}},
 		{"bandwidth_down_default", func(b config.Broker) any { return b.BandwidthDownDefault },
 			map[string]any{"0": uint32(0), "512": uint32(512)}, "0–100000000 kbit/s", []string{"100000001"}},
+		{"answer_rate_limit", func(b config.Broker) any { return b.AnswerRate },
+			map[string]any{"0": 0, "1000000": 1000000, "": 5000}, "0–1000000 a second", []string{"1000001", "-1"}},
 		{"port", func(b config.Broker) any { return fmt.Sprint(b.Ports) },
 			map[string]any{"1": "[1]", "65535": "[65535]", "53 123\t8942": "[53 123 8942]", "53,123, 8942": "[53 123 8942]", "": "[53 123 8942]", "5,5": "[5]"},
 			"1–65535", []string{"0", "65536", "-1", "http", "53;", "5.3"}},
@@ -176,7 +178,7 @@ config bridge 'rest'
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (config.Hooks{Directory: "/etc/hotplug.d/tunneldigger", Timeout: 5 * time.Second, Program: [config.EventCount]string{
+	if want := (config.Hooks{Directory: "/etc/hotplug.d/tunneldigger", Timeout: 5 * time.Second, VerifyCache: time.Minute, Program: [config.EventCount]string{
 		config.EventSessionUp: "/up", config.EventSessionPreDown: "/pre down", config.EventSessionDown: "/down",
 		config.EventMTUChanged: "/mtu", config.EventRateLimit: "/rate", config.EventVerify: "/verify",
 	}}); cfg.Hooks != want {
@@ -402,9 +404,9 @@ config bridge
 	cfg.Notices = nil
 	if want := (&config.Config{
 		Brokers: []config.Broker{{Name: "broker0", Interface: "loopback", Ports: []uint16{53, 123, 8942}, MaxTunnels: 1024,
-			TunnelIDBase: 100, TunnelTimeout: time.Minute, RateInterval: 200 * time.Millisecond}},
+			TunnelIDBase: 100, TunnelTimeout: time.Minute, AnswerRate: 5000, RateInterval: 200 * time.Millisecond}},
 		Bridges: []config.Bridge{{Name: "bridge0", MTU: 1446, Interface: "br-mybridge", Isolate: true}},
-		Hooks:   config.Hooks{Timeout: 30 * time.Second},
+		Hooks:   config.Hooks{VerifyCache: time.Minute, Timeout: 30 * time.Second},
 		Log:     config.Log{Level: config.Info},
 	}); !reflect.DeepEqual(cfg, want) {
 		t.Errorf("got %+v\nwant %+v", cfg, want)
@@ -433,7 +435,7 @@ config broker
 }
 
 func TestFormatUCI(t *testing.T) {
-	hooks := config.Hooks{Timeout: 1500 * time.Millisecond, Directory: "/it's \"odd\" $(x) \\ # ; ü"}
+	hooks := config.Hooks{Timeout: 1500 * time.Millisecond, VerifyTimeoutAccept: true, VerifyCache: 1500 * time.Millisecond, LeastPrivilege: true, Directory: "/it's \"odd\" $(x) \\ # ; ü"}
 	for e := range hooks.Program {
 		hooks.Program[e] = "/hook '" + config.Event(e).String() + "'"
 	}
@@ -442,7 +444,7 @@ func TestFormatUCI(t *testing.T) {
 			{Name: "wan", Interface: "it's", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")},
 				Ports: []uint16{8942, 53}, MaxTunnels: 10, TunnelIDBase: 1, TunnelTimeout: 61234567891 * time.Nanosecond, PMTU: 1364,
 				RateInterval: 1234567 * time.Nanosecond, PerIP: config.Rate{Count: 3, Time: 86399999999999}, PerUUID: config.Rate{Count: 1, Time: time.Millisecond},
-				UUIDPolicy: config.UUIDReplace, AllowList: "/a'", DenyList: "/'b'", BandwidthDownMax: 100000000, BandwidthDownDefault: 1},
+				UUIDPolicy: config.UUIDReplace, AllowList: "/a'", DenyList: "/'b'", BandwidthDownMax: 100000000, BandwidthDownDefault: 1, AnswerRate: 1000000},
 			{Name: "lan", Ports: []uint16{54}, MaxTunnels: 65525, TunnelIDBase: 11, TunnelTimeout: time.Hour},
 		},
 		Bridges: []config.Bridge{{Name: "m", Interface: "a'b", Isolate: true, Broker: "wan"}, {Name: "n", MTU: 1280, Interface: "bat0"}},

@@ -63,6 +63,9 @@ type Broker struct {
 	// BandwidthDownMax is the most a client may ask for, BandwidthDownDefault
 	// what one gets that does not ask; kbit/s, 0 for no cap.
 	BandwidthDownMax, BandwidthDownDefault uint32
+	// AnswerRate is how many cookies and usages, which anybody can ask for, are
+	// sent a second at most, 0 for any number.
+	AnswerRate int
 }
 
 // Rate allows Count connections in Time. Count 0 switches it off; otherwise
@@ -145,6 +148,14 @@ type Hooks struct {
 	Timeout time.Duration
 	// Program is run for one event, before those of Directory; "" for none.
 	Program [EventCount]string
+	// VerifyTimeoutAccept lets a client in whom session.verify did not answer
+	// for in time.
+	VerifyTimeoutAccept bool
+	// VerifyCache is how long an answer of session.verify holds for the same
+	// UUID and address, 0 for no time.
+	VerifyCache time.Duration
+	// LeastPrivilege has hooks run with no more rights than the broker has.
+	LeastPrivilege bool
 }
 
 // Level is how much is logged.

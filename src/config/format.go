@@ -26,6 +26,11 @@ func FormatUCI(c *Config) string {
 	for e, program := range c.Hooks.Program {
 		w.option(Event(e).option(), program)
 	}
+	w.flag("verify_timeout_accept", c.Hooks.VerifyTimeoutAccept)
+	if c.Hooks.VerifyCache != verifyCache {
+		w.option("verify_cache", formatSeconds(c.Hooks.VerifyCache))
+	}
+	w.flag("least_privilege", c.Hooks.LeastPrivilege)
 	w.section("log", "")
 	w.option("verbosity", c.Log.Level.String())
 	w.flag("log_ip_addresses", c.Log.Addresses)
@@ -55,6 +60,9 @@ func (w *uciWriter) broker(b *Broker) {
 	w.option("deny_list", b.DenyList)
 	w.number("bandwidth_down_max", uint64(b.BandwidthDownMax))
 	w.number("bandwidth_down_default", uint64(b.BandwidthDownDefault))
+	if b.AnswerRate != answerRate {
+		w.option("answer_rate_limit", strconv.Itoa(b.AnswerRate))
+	}
 }
 
 // uciWriter leaves out what is empty or 0: that is the default of every option

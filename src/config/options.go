@@ -80,6 +80,7 @@ var brokerOptions = []option[*draft]{
 	}},
 	{name: "bandwidth_down_max", set: func(d *draft, in *input) { in.bandwidth(&d.BandwidthDownMax) }},
 	{name: "bandwidth_down_default", set: func(d *draft, in *input) { in.bandwidth(&d.BandwidthDownDefault) }},
+	{name: "answer_rate_limit", set: func(d *draft, in *input) { number(in, &d.AnswerRate, false, 0, 1000000, " a second") }},
 	obsolete[*draft]("max_cookies", "cookies take no memory"),
 	obsolete[*draft]("port_base", "every tunnel uses the broker's own port"),
 	obsolete[*draft]("namespace", "several brokers are several sections"),
@@ -109,6 +110,9 @@ var hookOptions = func() []option[*Hooks] {
 	table := []option[*Hooks]{
 		{name: "directory", set: func(h *Hooks, in *input) { in.path(&h.Directory) }},
 		{name: "timeout", set: func(h *Hooks, in *input) { in.seconds(&h.Timeout, false, time.Second, time.Hour) }},
+		{name: "verify_timeout_accept", set: func(h *Hooks, in *input) { in.flag(&h.VerifyTimeoutAccept) }},
+		{name: "verify_cache", set: func(h *Hooks, in *input) { in.seconds(&h.VerifyCache, true, time.Second, forever) }},
+		{name: "least_privilege", set: func(h *Hooks, in *input) { in.flag(&h.LeastPrivilege) }},
 	}
 	for e := Event(0); e < EventCount; e++ {
 		table = append(table, option[*Hooks]{e.option(), e.String(),

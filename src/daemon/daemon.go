@@ -67,7 +67,9 @@ type Daemon struct {
 	event    broker.Event // reused for datagrams
 	buffer   [largest]byte
 	padded   [1500]byte
-	failures sendFailures
+
+	listenFirst int // the event with which listeners' turn begins
+	failures    sendFailures
 }
 
 // queued is an event that came up while effects were carried out.
@@ -116,10 +118,9 @@ func (d *Daemon) loop() error {
 				d.tunnelReady(&events[i])
 			}
 		}
+		d.listenersReady(events[:n])
 		for i := range events[:n] {
 			switch ev := &events[i]; ev.Token & tokenKind {
-			case tokenListener:
-				d.listenerReady(uint32(ev.Token))
 			case tokenWake:
 				d.wake.Drain()
 				d.collectSignals()

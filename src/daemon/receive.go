@@ -1,21 +1,65 @@
 package daemon
 
 import (
+	"golang.org/x/sys/unix"
+
 	"tunneldigger/src/broker"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/sock"
 )
 
+const (
+	// batches is how many of 32 datagrams a turn takes from listeners: with
+	// many of them under a flood, tunnels would else wait for all of these.
+	batches = 8
+	// maxSilent is how often in a row a socket may say that it has errors and
+	// show none, or nothing but errors, before it is given up.
+	maxSilent = 8
+)
+
+// listenersReady takes in what came to listeners, a batch from each. Where a turn
+// has no room for all, the next one begins with those that were left out.
+func (d *Daemon) listenersReady(events []poll.Event) {
+	served, first := 0, d.listenFirst
+	d.listenFirst = 0
+	for i := range events {
+		at := (first + i) % len(events)
+		ev := &events[at]
+		if ev.Token&tokenKind != tokenListener {
+			continue
+		}
+		if served++; served > batches {
+			d.listenFirst = at
+			return
+		}
+		d.listenerReady(ev)
+	}
+}
+
 // listenerReady takes in one batch of datagrams.
-func (d *Daemon) listenerReady(index uint32) {
+func (d *Daemon) listenerReady(ev *poll.Event) {
+	index := uint32(ev.Token)
 	s, l := d.listener(index)
 	if l == nil {
 		return
 	}
-	datagrams, _ := l.Receive()
+	datagrams, faults := l.Receive()
 	for i := range datagrams {
 		dg := &datagrams[i]
 		d.handshake(s, int(index), dg.Peer, dg.Local, dg.Data)
+	}
+	if ev.Error || ev.Hup {
+		_, count := sock.DrainErrors(l.FD())
+		faults += count + 1
+	}
+	if faults == 0 || len(datagrams) > 0 {
+		s.silentErrors = 0
+	} else if s.silentErrors++; s.silentErrors > maxSilent {
+		// What nobody can clear would keep the loop busy for ever.
+		d.log.Error("a listening socket has nothing but errors: all of the section are opened anew", "broker", s.config.Name)
+		s.silentErrors = 0
+		d.closeSection(s)
+		d.retryAt = d.now + retryGap
 	}
 }
 
@@ -40,7 +84,9 @@ func (d *Daemon) tunnelReady(ev *poll.Event) {
 	}
 	n, own, from, err := sock.Receive(p.fd, d.buffer[:], &p.peer)
 	switch {
+	case err == unix.EAGAIN:
 	case err != nil: // a pending error, such as ECONNREFUSED, cleared by this
+		d.silent(p)
 	case own:
 		p.silentErrors = 0
 		d.event = broker.Event{Kind: broker.EventTunnelDatagram, Tunnel: p.id, Data: d.buffer[:n]}
@@ -56,12 +102,20 @@ func (d *Daemon) socketErrors(p *port) {
 	mtu, count := sock.DrainErrors(p.fd)
 	if count > 0 {
 		p.silentErrors = 0
-	} else if p.silentErrors++; p.silentErrors > 8 {
-		_ = d.poller.Remove(p.fd)
-		d.later(p.section, broker.Event{Kind: broker.EventLost, Tunnel: p.id})
+	} else {
+		d.silent(p)
 	}
 	if mtu > 0 {
 		d.later(p.section, broker.Event{Kind: broker.EventTooBig, Tunnel: p.id, Size: mtu})
 	}
 	d.settle()
+}
+
+// silent gives a tunnel's socket up that has had nothing but errors for too long.
+func (d *Daemon) silent(p *port) {
+	if p.silentErrors++; p.silentErrors == maxSilent+1 {
+		_ = d.poller.Remove(p.fd)
+		d.later(p.section, broker.Event{Kind: broker.EventLost, Tunnel: p.id})
+		d.settle()
+	}
 }

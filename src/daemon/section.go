@@ -26,6 +26,8 @@ type section struct {
 	core      *broker.Broker
 	listeners map[uint32]*listener // by number; empty while it waits
 	waitsFor  string               // what is missing, as it was logged
+
+	silentErrors int // turns in a row with nothing but errors from a listener
 }
 
 // listener finds a listener and its section by the listener's number.

@@ -46,10 +46,10 @@ func TestExample(t *testing.T) {
 	want := &config.Config{
 		Brokers: []config.Broker{{
 			Name: "broker", Interface: "lo", Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Ports: []uint16{53, 123, 8942},
-			MaxTunnels: 1024, TunnelIDBase: 100, TunnelTimeout: 120 * time.Second, RateInterval: 10 * time.Second,
+			MaxTunnels: 1024, TunnelIDBase: 100, TunnelTimeout: 120 * time.Second, AnswerRate: 5000, RateInterval: 10 * time.Second,
 			PerIP: config.Rate{Count: 20, Time: time.Minute},
 		}},
-		Hooks: config.Hooks{Timeout: 30 * time.Second, Program: [config.EventCount]string{
+		Hooks: config.Hooks{VerifyCache: time.Minute, Timeout: 30 * time.Second, Program: [config.EventCount]string{
 			config.EventSessionUp: "/srv/up.sh", config.EventSessionDown: "/srv/down.sh",
 			config.EventMTUChanged: "/srv/mtu.sh", config.EventRateLimit: "/srv/limit.sh",
 		}},
