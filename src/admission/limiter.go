@@ -99,3 +99,21 @@ func AddrKey(addr netip.Addr) netip.Addr {
 	}
 	return prefix.Addr()
 }
+
+// Each calls f for every key with when it has its whole burst back, in an order
+// in which Put makes a Limiter that forgets in the same order.
+func (l *Limiter[K]) Each(f func(key K, full time.Duration)) {
+	for n := range l.entries {
+		e := &l.entries[(l.hand+n)%len(l.entries)]
+		f(e.key, e.full)
+	}
+}
+
+// Put takes in what Each of another Limiter gave, as far as there is room.
+func (l *Limiter[K]) Put(key K, full time.Duration) {
+	if _, known := l.index[key]; known || l.step == 0 || len(l.entries) >= l.max {
+		return
+	}
+	l.index[key] = len(l.entries)
+	l.entries = append(l.entries, entry[K]{key, full})
+}

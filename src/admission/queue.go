@@ -100,3 +100,14 @@ func (q *Queue[K, V]) Len() int { return q.length }
 
 // Room is how many can wait at most.
 func (q *Queue[K, V]) Room() int { return len(q.order) }
+
+// Each calls f for every newcomer that waits, in order.
+func (q *Queue[K, V]) Each(f func(key K, value *V)) {
+	for n := 0; n < q.length; n++ {
+		key := q.order[(q.first+n)%len(q.order)]
+		f(key, q.values[key])
+	}
+}
+
+// Resume has the next newcomer go at the time that Due of another Queue gave.
+func (q *Queue[K, V]) Resume(next time.Duration) { q.next = next }

@@ -12,17 +12,18 @@ const (
 )
 
 // pure packages take their clock, randomness, input and output from their caller.
-var pure = []string{"wire", "cookie", "admission", "pmtu", "broker", "config", "client", "simulate"}
+var pure = []string{"wire", "cookie", "handoff", "admission", "pmtu", "broker", "config", "client", "simulate"}
 
 // may tells which packages of the tree a package may import: one direction, from cmd down to the pure ones.
 var may = map[string][]string{
 	// The pure ones.
 	"wire":      {},
 	"cookie":    {},
+	"handoff":   {},
 	"admission": {"wire", "config"},
-	"pmtu":      {"wire"},
+	"pmtu":      {"wire", "handoff"},
 	"config":    {},
-	"broker":    {"wire", "cookie", "admission", "pmtu", "config"},
+	"broker":    {"wire", "cookie", "admission", "pmtu", "config", "handoff"},
 	"client":    {"wire", "pmtu"},
 	"simulate":  {"wire", "cookie", "admission", "pmtu", "config", "broker", "client"},
 

@@ -14,6 +14,7 @@ func standing(t testing.TB, n int) (b *rig) {
 	c := quiet
 	c.MaxTunnels = n
 	b = newRig(nil, c, Options{})
+	b.alone = true
 	for i := 0; i < n; i++ {
 		from := pair{netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}), 1), here}
 		b.prepare(from, fmt.Sprint(i), 1, unique)
@@ -60,6 +61,7 @@ func TestKeepaliveDoesNotAllocate(t *testing.T) {
 func TestHandshakeDoesNotAllocate(t *testing.T) {
 	r := newRig(t, quiet, Options{})
 	r.up(alice, "a", 7, unique)
+	r.alone = true
 	for _, data := range [][]byte{
 		wire.AppendCookieRequest(nil), wire.AppendUsageRequest(nil, unique), wire.AppendPrepare(nil, make([]byte, 8), []byte("b"), 1, unique),
 		wire.AppendPrepare(nil, r.cookie(alice), []byte("a"), 7, unique), wire.AppendClientKeepalive(nil, 1), {1, 2, 3}, wire.AppendPMTUD(nil, 1472),

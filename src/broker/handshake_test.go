@@ -51,7 +51,7 @@ func TestUsageOfManyTunnels(t *testing.T) {
 	c := quiet
 	c.MaxTunnels, c.TunnelIDBase = 65535, 1
 	r := newRig(t, c, Options{})
-	r.tunnels.count = 65534
+	r.tunnels.count, r.alone = 65534, true
 	r.listener(alice, wire.AppendUsageRequest(nil, unique)).is("alice ← USAGE 65534")
 }
 

@@ -32,10 +32,11 @@ const unique = wire.UniqueSessionID
 // compares them with what was expected.
 type rig struct {
 	*Broker
-	t   *testing.T
-	now time.Duration
-	jar *cookie.Jar
-	out []Effect
+	t     *testing.T
+	now   time.Duration
+	jar   *cookie.Jar
+	out   []Effect
+	alone bool // without successors
 }
 
 // quiet has a fixed MTU, so that no probes come between.
@@ -54,7 +55,12 @@ func newRig(t *testing.T, c config.Broker, o Options) *rig {
 	return r
 }
 
+// event hands in an event, to a successor of the broker so far: so every
+// transcript shows as well that nothing is lost on an upgrade.
 func (r *rig) event(ev Event) *rig {
+	if !r.alone {
+		r.Broker = handOver(r.t, r.Broker)
+	}
 	r.out = r.Handle(r.now, &ev, r.out[:0])
 	return r
 }
@@ -117,6 +123,9 @@ func (r *rig) gone(id uint32) {
 
 // tick calls Tick at now, without looking at Due.
 func (r *rig) tick() *rig {
+	if !r.alone {
+		r.Broker = handOver(r.t, r.Broker)
+	}
 	r.out = r.Tick(r.now, r.out[:0])
 	return r
 }

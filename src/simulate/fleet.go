@@ -129,7 +129,7 @@ func (f *Fleet) Play() error {
 		if err := f.Run(f.upTo(6 * s)); err != nil {
 			return err
 		}
-		f.mischief()
+		f.disturb()
 	}
 	f.Calm()
 	f.calm = true

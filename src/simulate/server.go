@@ -33,6 +33,8 @@ type Server struct {
 	life    int           // counts the processes
 	wake    time.Duration // when the next Tick is planned, 0: it is not
 
+	coreOptions broker.Options
+
 	kernel
 	hooks    map[uint64][]broker.Effect // by serial; the first of each runs
 	records  map[uint64]*record         // by serial
@@ -72,9 +74,10 @@ func (sv *Server) start() {
 	sv.records = make(map[uint64]*record)
 	sv.names = make(map[uint32]*record)
 	key := [16]byte{byte(sv.V4.Addr().As4()[3]), byte(sv.life)}
-	sv.core = broker.New(sv.config, broker.Options{
+	sv.coreOptions = broker.Options{
 		Jar: cookie.New(key), Random: sv.world.Random.Uint32, Verify: sv.options.Verify,
-	})
+	}
+	sv.core = broker.New(sv.config, sv.coreOptions)
 	sv.trace("starts")
 }
 

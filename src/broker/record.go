@@ -1,0 +1,183 @@
+package broker
+
+import (
+	"encoding/binary"
+	"time"
+
+	"tunneldigger/src/handoff"
+	"tunneldigger/src/pmtu"
+	"tunneldigger/src/wire"
+)
+
+func (r *request) restore(record []byte) error {
+	f := handoff.Read(record)
+	for f.Next() {
+		r.field(&f)
+	}
+	return r.check(f.Err())
+}
+
+func (r *request) field(f *handoff.Fields) {
+	switch f.Tag() {
+	case tagPeer:
+		r.peer = f.AddrPort()
+	case tagLocal:
+		r.local = f.AddrPort()
+	case tagListener:
+		r.listener = int(f.Uint32())
+	case tagPeerTunnel:
+		r.peerTunnel = f.Uint32()
+	case tagFeatures:
+		r.features = wire.Features(f.Uint32())
+	case tagUUID:
+		r.uuid = f.String()
+	case tagHeard:
+		r.heard = f.Time()
+	}
+}
+
+// check says what is wrong with a request that was read, if anything is.
+func (r *request) check(err error) error {
+	if err == nil && (!r.peer.IsValid() || !r.local.IsValid() || !wire.ValidUUID([]byte(r.uuid))) {
+		return handoff.ErrMalformed
+	}
+	return err
+}
+
+func restoreTunnel(record []byte) (*tunnel, error) {
+	t := &tunnel{place: -1}
+	var prober []byte
+	f := handoff.Read(record)
+	for f.Next() {
+		switch f.Tag() {
+		case tagID:
+			t.id = f.Uint32()
+		case tagTunnelSerial:
+			t.serial = f.Uint()
+		case tagState:
+			t.state = state(f.Uint8())
+		case tagTries:
+			t.tries = int(f.Uint16())
+		case tagOpened:
+			t.opened = f.Time()
+		case tagDue:
+			t.due = f.Time()
+		case tagKeepalive:
+			t.keepalive = f.Time()
+		case tagSequence:
+			t.sequence = f.Uint16()
+		case tagMTU:
+			t.mtu = f.Int()
+		case tagNotified:
+			t.notified = f.Int()
+		case tagTold:
+			t.told = f.Int()
+		case tagTelling:
+			t.telling = f.Bool()
+		case tagProber:
+			prober = f.Bytes()
+		case tagBandwidth:
+			t.bandwidth = f.Uint32()
+		case tagLimitSeq:
+			t.limitSeq = f.Uint16()
+		case tagLimitKnown:
+			t.limitKnown = f.Bool()
+		case tagSuccessor:
+			t.successor = new(request)
+			if err := t.successor.restore(f.Bytes()); err != nil {
+				return nil, err
+			}
+		default:
+			t.request.field(&f)
+		}
+	}
+	err := t.request.check(f.Err())
+	if err == nil && len(prober) > 0 {
+		t.prober, err = pmtu.Restore(t.v6(), prober)
+	}
+	if err == nil && (t.state > down || t.mtu < wire.MinTunnelMTU || t.mtu > wire.DefaultTunnelMTU) {
+		err = handoff.ErrMalformed
+	}
+	return t, err
+}
+
+// readTimed reads a record of a key and a time.
+func readTimed[K any](record []byte, read func(*handoff.Fields) K, use func(K, time.Duration)) error {
+	var key K
+	var at time.Duration
+	f := handoff.Read(record)
+	for f.Next() {
+		switch f.Tag() {
+		case tagKey:
+			key = read(&f)
+		case tagTime:
+			at = f.Time()
+		}
+	}
+	if f.Err() == nil {
+		use(key, at)
+	}
+	return f.Err()
+}
+
+func (s *Stats) restore(record []byte) error {
+	f := handoff.Read(record)
+	for f.Next() {
+		var err error
+		switch f.Tag() {
+		case tagCookies:
+			s.Cookies = f.Uint()
+		case tagUsages:
+			s.Usages = f.Uint()
+		case tagPrepares:
+			s.Prepares = f.Uint()
+		case tagRepeats:
+			s.Repeats = f.Uint()
+		case tagOpenedCount:
+			s.Opened = f.Uint()
+		case tagDrops:
+			var drops []uint64
+			drops, err = unpack(f.Bytes())
+			copy(s.Drops[:], drops) // another version may have more or fewer
+		case tagReason:
+			err = s.restoreReason(f.Bytes())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return f.Err()
+}
+
+// restoreReason reads the counter of one reason. They go by their text, as
+// another version may number them otherwise.
+func (s *Stats) restoreReason(record []byte) error {
+	var text string
+	var count uint64
+	f := handoff.Read(record)
+	for f.Next() {
+		switch f.Tag() {
+		case tagKey:
+			text = f.String()
+		case tagTime:
+			count = f.Uint()
+		}
+	}
+	for r := range s.Reasons {
+		if reasonKey(Reason(r)) == text {
+			s.Reasons[r] = count
+		}
+	}
+	return f.Err()
+}
+
+func unpack(packed []byte) (list []uint64, err error) {
+	for len(packed) > 0 {
+		v, n := binary.Uvarint(packed)
+		if n <= 0 {
+			return nil, handoff.ErrMalformed
+		}
+		list, packed = append(list, v), packed[n:]
+	}
+	return list, nil
+}

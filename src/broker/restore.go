@@ -1,0 +1,154 @@
+package broker
+
+import (
+	"time"
+
+	"tunneldigger/src/config"
+	"tunneldigger/src/handoff"
+	"tunneldigger/src/pmtu"
+)
+
+// Restore makes a Broker that goes on where the one was whose Snapshot state is.
+// Tunnels that have no place in this configuration are left out: see Holds. The
+// error is handoff.ErrMalformed.
+func Restore(c config.Broker, o Options, state []byte) (*Broker, error) {
+	b := New(c, o)
+	var queued []request
+	var free []uint64
+	f := handoff.Read(state)
+	for f.Next() {
+		var err error
+		switch f.Tag() {
+		case tagSerial:
+			b.serial = max(b.serial, f.Uint())
+		case tagStopping:
+			b.stopping = f.Bool()
+		case tagNoOld:
+			b.noOld = f.Bool()
+		case tagStats:
+			err = b.stats.restore(f.Bytes())
+		case tagFree:
+			free, err = unpack(f.Bytes())
+		case tagAside:
+			err = readTimed(f.Bytes(), func(key *handoff.Fields) uint32 { return key.Uint32() }, func(id uint32, until time.Duration) {
+				b.ids.aside = append(b.ids.aside, asideID{id, until})
+			})
+		case tagPerIP:
+			err = readTimed(f.Bytes(), (*handoff.Fields).Addr, b.perIP.Put)
+		case tagHooked:
+			err = readTimed(f.Bytes(), (*handoff.Fields).Addr, b.hooked.Put)
+		case tagNextTurn:
+			b.queue.Resume(f.Time())
+		case tagQueued:
+			var r request
+			if err = r.restore(f.Bytes()); err == nil {
+				queued = append(queued, r)
+			}
+		case tagTunnel:
+			var t *tunnel
+			if t, err = restoreTunnel(f.Bytes()); err == nil {
+				b.place(t)
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range queued {
+		_, waits := b.queue.Get(r.pair)
+		if b.pairs[r.pair] == nil && !waits {
+			b.queue.Push(r.pair, r)
+		}
+	}
+	b.ids.restore(free, &b.tunnels)
+	return b, f.Err()
+}
+
+// Adopt takes in tunnels of a Broker that ended without a word, from records of
+// AppendTunnel; their sockets and interfaces are there. It is called before
+// anything else, and gives the IDs of the tunnels that stand from now on. Nobody
+// knows when their clients were heard last: they have all the time again.
+func (b *Broker) Adopt(now time.Duration, records [][]byte) (adopted []uint32) {
+	for _, record := range records {
+		t, err := restoreTunnel(record)
+		if err != nil || t.state != up {
+			continue
+		}
+		b.serial++
+		t.serial = b.serial
+		t.heard, t.successor, t.telling, t.told = now, nil, false, t.mtu
+		t.keepalive = now + time.Duration(b.options.Random()%5000)*time.Millisecond
+		t.prober = newProber(now+5*time.Second, t, b.options.Random())
+		t.due = 0
+		if b.place(t) {
+			b.schedule(t)
+			adopted = append(adopted, t.id)
+		}
+	}
+	b.ids.restore(nil, &b.tunnels)
+	return adopted
+}
+
+// Holds tells whether there is a tunnel with this ID, in whatever state.
+func (b *Broker) Holds(id uint32) bool { return b.tunnels.get(id) != nil }
+
+// place gives a carried tunnel its place, unless that is taken or not of this
+// configuration.
+func (b *Broker) place(t *tunnel) bool {
+	if i := t.id - b.tunnels.base; uint64(i) >= uint64(len(b.tunnels.slots)) || b.tunnels.slots[i] != nil {
+		return false
+	}
+	if t.state != down {
+		if b.pairs[t.pair] != nil {
+			return false
+		}
+		b.pairs[t.pair] = t
+	}
+	b.tunnels.add(t)
+	b.serial = max(b.serial, t.serial)
+	switch t.state {
+	case up:
+		// The configuration may be another one by now.
+		t.due = min(t.due, t.keepalive, t.heard+b.config.TunnelTimeout)
+		if b.config.PMTU == 0 && t.prober == (pmtu.Prober{}) { // it was fixed before
+			t.prober = pmtu.New(t.v6(), t.heard)
+			t.due = min(t.due, t.prober.Due())
+		}
+		b.deadlines.schedule(t, true)
+	case destroying:
+		b.deadlines.schedule(t, true)
+	}
+	return true
+}
+
+// restore puts the pool in order: first the IDs that were free, in their order,
+// then those that nobody spoke of.
+func (p *idPool) restore(free []uint64, used *table) {
+	base, size := used.base, len(used.slots)
+	taken := make([]bool, size)
+	claim := func(id uint64) bool {
+		i := id - uint64(base)
+		if id < uint64(base) || i >= uint64(size) || taken[i] || used.slots[i] != nil {
+			return false
+		}
+		taken[i] = true
+		return true
+	}
+	aside := p.aside
+	p.first, p.count, p.aside = 0, 0, nil
+	for _, a := range aside {
+		if claim(uint64(a.id)) {
+			p.aside = append(p.aside, a)
+		}
+	}
+	for _, id := range free {
+		if claim(id) {
+			p.give(uint32(id))
+		}
+	}
+	for i := range taken {
+		if id := base + uint32(i); claim(uint64(id)) {
+			p.give(id)
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package broker
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"tunneldigger/src/handoff"
+)
+
+// The fields of a carried Broker. Numbers are never used again for anything
+// else; see package handoff.
+const (
+	tagSerial handoff.Tag = iota + 1
+	tagStopping
+	tagNoOld
+	tagStats
+	tagFree     // IDs, packed, in the order in which they will be given out
+	tagAside    // record, repeated
+	tagPerIP    // record, repeated
+	tagHooked   // record, repeated
+	tagNextTurn // of the queue
+	tagQueued   // record of a request, repeated
+	tagTunnel   // record, repeated
+)
+
+// The fields of a tunnel's record, and of a request's. A request's stand below
+// tagID.
+const (
+	tagPeer handoff.Tag = iota + 1
+	tagLocal
+	tagListener
+	tagPeerTunnel
+	tagFeatures
+	tagUUID
+	tagHeard
+)
+
+const (
+	tagID handoff.Tag = iota + 32
+	tagTunnelSerial
+	tagState
+	tagTries
+	tagOpened
+	tagDue
+	tagKeepalive
+	tagSequence
+	tagMTU
+	tagNotified
+	tagTold
+	tagTelling
+	tagProber
+	tagBandwidth
+	tagLimitSeq
+	tagLimitKnown
+	tagSuccessor
+)
+
+// The fields of a pair of a key and a time.
+const (
+	tagKey handoff.Tag = iota + 1
+	tagTime
+)
+
+// The fields of the counters.
+const (
+	tagCookies handoff.Tag = iota + 1
+	tagUsages
+	tagPrepares
+	tagRepeats
+	tagOpenedCount
+	tagDrops  // numbers, packed
+	tagReason // record of text and count, repeated
+)
+
+// Snapshot appends all that a Broker of the same configuration needs to go on
+// exactly as this one would: see Restore. Times are kept as they are, so they
+// hold until the next boot.
+func (b *Broker) Snapshot(dst []byte) []byte {
+	dst = handoff.AppendUint(dst, tagSerial, b.serial)
+	dst = handoff.AppendBool(dst, tagStopping, b.stopping)
+	dst = handoff.AppendBool(dst, tagNoOld, b.noOld)
+	dst, mark := handoff.Begin(dst, tagStats)
+	dst = handoff.End(b.stats.append(dst), mark)
+	dst, mark = handoff.Begin(dst, tagFree)
+	for i := 0; i < b.ids.count; i++ {
+		dst = binary.AppendUvarint(dst, uint64(b.ids.free[(b.ids.first+i)%len(b.ids.free)]))
+	}
+	dst = handoff.End(dst, mark)
+	for _, a := range b.ids.aside {
+		dst, mark = handoff.Begin(dst, tagAside)
+		dst = handoff.AppendUint(dst, tagKey, uint64(a.id))
+		dst = handoff.End(handoff.AppendTime(dst, tagTime, a.until), mark)
+	}
+	address := func(tag handoff.Tag) func(netip.Addr, time.Duration) {
+		return func(key netip.Addr, full time.Duration) {
+			dst, mark = handoff.Begin(dst, tag)
+			dst = handoff.AppendAddr(dst, tagKey, key)
+			dst = handoff.End(handoff.AppendTime(dst, tagTime, full), mark)
+		}
+	}
+	b.perIP.Each(address(tagPerIP))
+	b.hooked.Each(address(tagHooked))
+	next, _ := b.queue.Due()
+	dst = handoff.AppendTime(dst, tagNextTurn, next)
+	b.queue.Each(func(_ pair, r *request) {
+		dst, mark = handoff.Begin(dst, tagQueued)
+		dst = handoff.End(r.append(dst), mark)
+	})
+	for _, t := range b.tunnels.slots {
+		if t != nil {
+			dst, mark = handoff.Begin(dst, tagTunnel)
+			dst = handoff.End(t.append(dst), mark)
+		}
+	}
+	return dst
+}
+
+// AppendTunnel appends the record of one tunnel, for Adopt; nothing unless the
+// tunnel is up.
+func (b *Broker) AppendTunnel(dst []byte, id uint32) []byte {
+	if t := b.tunnels.get(id); t != nil && t.state == up {
+		return t.append(dst)
+	}
+	return dst
+}
+
+func (r *request) append(dst []byte) []byte {
+	dst = handoff.AppendAddrPort(dst, tagPeer, r.peer)
+	dst = handoff.AppendAddrPort(dst, tagLocal, r.local)
+	dst = handoff.AppendUint(dst, tagListener, uint64(r.listener))
+	dst = handoff.AppendUint(dst, tagPeerTunnel, uint64(r.peerTunnel))
+	dst = handoff.AppendUint(dst, tagFeatures, uint64(r.features))
+	dst = handoff.AppendString(dst, tagUUID, r.uuid)
+	return handoff.AppendTime(dst, tagHeard, r.heard)
+}
+
+func (t *tunnel) append(dst []byte) []byte {
+	dst = t.request.append(dst)
+	dst = handoff.AppendUint(dst, tagID, uint64(t.id))
+	dst = handoff.AppendUint(dst, tagTunnelSerial, t.serial)
+	dst = handoff.AppendUint(dst, tagState, uint64(t.state))
+	dst = handoff.AppendUint(dst, tagTries, uint64(t.tries))
+	dst = handoff.AppendTime(dst, tagOpened, t.opened)
+	dst = handoff.AppendTime(dst, tagDue, t.due)
+	dst = handoff.AppendTime(dst, tagKeepalive, t.keepalive)
+	dst = handoff.AppendUint(dst, tagSequence, uint64(t.sequence))
+	dst = handoff.AppendInt(dst, tagMTU, int64(t.mtu))
+	dst = handoff.AppendInt(dst, tagNotified, int64(t.notified))
+	dst = handoff.AppendInt(dst, tagTold, int64(t.told))
+	dst = handoff.AppendBool(dst, tagTelling, t.telling)
+	dst, mark := handoff.Begin(dst, tagProber)
+	dst = handoff.End(t.prober.Append(dst), mark)
+	dst = handoff.AppendUint(dst, tagBandwidth, uint64(t.bandwidth))
+	dst = handoff.AppendUint(dst, tagLimitSeq, uint64(t.limitSeq))
+	dst = handoff.AppendBool(dst, tagLimitKnown, t.limitKnown)
+	if t.successor != nil {
+		dst, mark = handoff.Begin(dst, tagSuccessor)
+		dst = handoff.End(t.successor.append(dst), mark)
+	}
+	return dst
+}
+
+func (s *Stats) append(dst []byte) []byte {
+	dst = handoff.AppendUint(dst, tagCookies, s.Cookies)
+	dst = handoff.AppendUint(dst, tagUsages, s.Usages)
+	dst = handoff.AppendUint(dst, tagPrepares, s.Prepares)
+	dst = handoff.AppendUint(dst, tagRepeats, s.Repeats)
+	dst = handoff.AppendUint(dst, tagOpenedCount, s.Opened)
+	dst, mark := handoff.Begin(dst, tagDrops)
+	for _, n := range s.Drops {
+		dst = binary.AppendUvarint(dst, n)
+	}
+	dst = handoff.End(dst, mark)
+	for r, n := range s.Reasons {
+		if n != 0 {
+			dst, mark = handoff.Begin(dst, tagReason)
+			dst = handoff.AppendString(dst, tagKey, reasonKey(Reason(r)))
+			dst = handoff.End(handoff.AppendUint(dst, tagTime, n), mark)
+		}
+	}
+	return dst
+}
+
+// reasonKey names a reason in a state, where numbers could be another version's.
+func reasonKey(r Reason) string {
+	if r < ClosedTimeout {
+		return "refused: " + r.String()
+	}
+	return "closed: " + r.String()
+}
