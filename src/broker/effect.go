@@ -96,7 +96,8 @@ const (
 // Reason is why a client was refused or a tunnel closed.
 type Reason uint8
 
-// The reasons.
+// The reasons. Programs hand their counters to one another by number: add new
+// ones at the end only.
 const (
 	ReasonNone Reason = iota
 	RefusedFull

@@ -136,11 +136,9 @@ func (s *Stats) restore(record []byte) error {
 		case tagOpenedCount:
 			s.Opened = f.Uint()
 		case tagDrops:
-			var drops []uint64
-			drops, err = unpack(f.Bytes())
-			copy(s.Drops[:], drops) // another version may have more or fewer
-		case tagReason:
-			err = s.restoreReason(f.Bytes())
+			err = restoreCounts(s.Drops[:], f.Bytes())
+		case tagReasons:
+			err = restoreCounts(s.Reasons[:], f.Bytes())
 		}
 		if err != nil {
 			return err
@@ -149,26 +147,11 @@ func (s *Stats) restore(record []byte) error {
 	return f.Err()
 }
 
-// restoreReason reads the counter of one reason. They go by their text, as
-// another version may number them otherwise.
-func (s *Stats) restoreReason(record []byte) error {
-	var text string
-	var count uint64
-	f := handoff.Read(record)
-	for f.Next() {
-		switch f.Tag() {
-		case tagKey:
-			text = f.String()
-		case tagTime:
-			count = f.Uint()
-		}
-	}
-	for r := range s.Reasons {
-		if reasonKey(Reason(r)) == text {
-			s.Reasons[r] = count
-		}
-	}
-	return f.Err()
+// restoreCounts reads counters, of which another version may have more or fewer.
+func restoreCounts(counts []uint64, packed []byte) error {
+	list, err := unpack(packed)
+	copy(counts, list)
+	return err
 }
 
 func unpack(packed []byte) (list []uint64, err error) {

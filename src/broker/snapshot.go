@@ -69,8 +69,8 @@ const (
 	tagPrepares
 	tagRepeats
 	tagOpenedCount
-	tagDrops  // numbers, packed
-	tagReason // record of text and count, repeated
+	tagDrops   // numbers, packed
+	tagReasons // numbers, packed
 )
 
 // Snapshot appends all that a Broker of the same configuration needs to go on
@@ -167,25 +167,14 @@ func (s *Stats) append(dst []byte) []byte {
 	dst = handoff.AppendUint(dst, tagPrepares, s.Prepares)
 	dst = handoff.AppendUint(dst, tagRepeats, s.Repeats)
 	dst = handoff.AppendUint(dst, tagOpenedCount, s.Opened)
-	dst, mark := handoff.Begin(dst, tagDrops)
-	for _, n := range s.Drops {
-		dst = binary.AppendUvarint(dst, n)
-	}
-	dst = handoff.End(dst, mark)
-	for r, n := range s.Reasons {
-		if n != 0 {
-			dst, mark = handoff.Begin(dst, tagReason)
-			dst = handoff.AppendString(dst, tagKey, reasonKey(Reason(r)))
-			dst = handoff.End(handoff.AppendUint(dst, tagTime, n), mark)
-		}
-	}
-	return dst
+	dst = appendCounts(dst, tagDrops, s.Drops[:])
+	return appendCounts(dst, tagReasons, s.Reasons[:])
 }
 
-// reasonKey names a reason in a state, where numbers could be another version's.
-func reasonKey(r Reason) string {
-	if r < ClosedTimeout {
-		return "refused: " + r.String()
+func appendCounts(dst []byte, tag handoff.Tag, counts []uint64) []byte {
+	dst, mark := handoff.Begin(dst, tag)
+	for _, n := range counts {
+		dst = binary.AppendUvarint(dst, n)
 	}
-	return "closed: " + r.String()
+	return handoff.End(dst, mark)
 }

@@ -20,7 +20,7 @@ func handOver(t *testing.T, b *Broker) *Broker {
 	if err != nil {
 		t.Fatalf("restore: %v", err)
 	}
-	next.lists = b.lists // as the daemon does, see below
+	next.lists, next.shed = b.lists, b.shed // see below
 	check(t, next)
 	if again := next.Snapshot(nil); !bytes.Equal(state, again) {
 		t.Fatalf("restored, the state is\n%x\ninstead of\n%x", again, state)
@@ -88,6 +88,7 @@ func TestBrokerFieldsAreCarried(t *testing.T) {
 		"tunnels", "pairs", "deadlines", "ids", "serial", "queue", "perIP", "hooked", "stopping", "noOld", "stats",
 		"config", "options", "limit", // given to Restore
 		"lists",             // read from their files again
+		"shed",              // begins anew: it is about this second
 		"probeSizes", "out", // empty between two calls
 	}
 	for i, typ := 0, reflect.TypeOf(Broker{}); i < typ.NumField(); i++ {

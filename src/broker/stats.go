@@ -3,7 +3,7 @@ package broker
 // Drop is why a datagram was dropped without an answer.
 type Drop uint8
 
-// The kinds of dropped datagrams.
+// The kinds of dropped datagrams; new ones at the end only, as with reasons.
 const (
 	DropMalformed Drop = iota // not a message of this protocol, or broken inside
 	DropCookie                // a PREPARE whose cookie is wrong or too old
