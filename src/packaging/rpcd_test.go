@@ -1,0 +1,167 @@
+package packaging
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// A program in the place of the broker's: it notes its arguments, one a line, and says what is in the file "says", on
+// standard error and with status 1 if there is a file "fails".
+const recorder = `#!/bin/sh
+for word; do echo "$word"; done >>"$STATE/asked"
+[ ! -e "$STATE/fails" ] || { cat "$STATE/fails" >&2; exit 1; }
+cat "$STATE/says"
+`
+
+// rpcd runs the plugin as rpcd does and gives what it answers, as JSON, and what it asked the program.
+func rpcd(t *testing.T, state, input string, args ...string) (answer map[string]any, asked string) {
+	t.Helper()
+	tools, err := filepath.Abs("testdata/openwrt/bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(state, "program")
+	if err := os.WriteFile(program, []byte(recorder), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(filepath.Join(state, "asked"))
+	cmd := exec.Command("busybox", append([]string{"ash", "../../files/tunneldigger-broker.rpcd"}, args...)...)
+	cmd.Env = append(os.Environ(), "PATH="+tools+":"+os.Getenv("PATH"), "STATE="+state, "PROGRAM="+program)
+	cmd.Stdin = strings.NewReader(input)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%q with %q: %v", args, input, err)
+	}
+	if err := json.Unmarshal(out, &answer); err != nil {
+		t.Fatalf("%q with %q: %v: %s", args, input, err, out)
+	}
+	text, _ := os.ReadFile(filepath.Join(state, "asked"))
+	return answer, strings.Join(strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), "|")
+}
+
+func says(t *testing.T, state, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(state, name), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRPCDList(t *testing.T) {
+	methods, asked := rpcd(t, t.TempDir(), "", "list")
+	if asked != "" {
+		t.Errorf("it asked %q", asked)
+	}
+	var acl map[string]map[string]any
+	if err := json.Unmarshal([]byte(read(t, "files/tunneldigger-broker.acl.json")), &acl); err != nil {
+		t.Fatal(err)
+	}
+	granted := map[string]bool{}
+	for _, access := range []string{"read", "write"} {
+		ubus := acl["tunneldigger-broker"][access].(map[string]any)["ubus"].(map[string]any)
+		for _, method := range ubus["tunneldigger-broker"].([]any) {
+			granted[method.(string)] = true
+			if _, there := methods[method.(string)].(map[string]any); !there {
+				t.Errorf("the ACL has %s, list has not", method)
+			}
+		}
+	}
+	if len(granted) != len(methods) {
+		t.Errorf("the ACL has %v, list %v", granted, methods)
+	}
+}
+
+func TestRPCDCall(t *testing.T) {
+	const status = `{"version": "1.2", "tunnels": [{"id": 100, "uuid": "a"}, {"id": 101, "uuid": "b"}]}`
+	for _, test := range []struct{ method, input, asked, want string }{
+		{"status", "{ }", "status|--json", status},
+		{"tunnels", "{ }", "status|--json", `{"tunnels": [{"id": 100, "uuid": "a"}, {"id": 101, "uuid": "b"}]}`},
+		{"drain", "{ }", "drain", ""},
+		{"drain", `{"off":false}`, "drain", ""},
+		{"drain", `{"off":true}`, "drain|off", ""},
+		{"drain", `{"off":true,"close_rate":0}`, "drain|off", ""},
+		{"drain", `{"close_rate":30,"ubus_rpc_session":"0123"}`, "drain|--close-rate|30", ""},
+		{"drain", `{"off":true,"close_rate":30}`, "", "error"},
+		{"drain", `{"off":"perhaps"}`, "", "error"},
+		{"drain", `{"off":[true]}`, "", "error"},
+		{"drain", `{"close_rate":"1; reboot"}`, "", "error"},
+		{"drain", `{"close_rate":-1}`, "", "error"},
+		{"drain", `{"close_rate":1e9}`, "", "error"},
+		{"drain", `{"close_rate":123456}`, "", "error"},
+		{"drain", `drain`, "", "error"},
+		{"kick", `{"id":"100"}`, "kick|100", ""},
+		{"kick", `{"id":100}`, "kick|100", ""},
+		{"kick", `{"id":"00:11:22-a_b.c=d%e#f~"}`, "kick|00:11:22-a_b.c=d%e#f~", ""},
+		{"kick", `{ }`, "", "error"},
+		{"kick", ``, "", "error"},
+		{"kick", `{"id"`, "", "error"},
+		{"kick", `{"id":""}`, "", "error"},
+		{"kick", `{"id":"1 2"}`, "", "error"},
+		{"kick", `{"id":"1\ndrain"}`, "", "error"},
+		{"kick", `{"id":"--help"}`, "", "error"},
+		{"kick", `{"id":"'; touch $STATE/pwned; '"}`, "", "error"},
+		{"kick", `{"id":"$(touch $STATE/pwned)"}`, "", "error"},
+		{"kick", "{\"id\":\"`touch pwned`\"}", "", "error"},
+		{"kick", `{"id":"a\"b"}`, "", "error"},
+		{"kick", `{"id":"a\\b"}`, "", "error"},
+		{"kick", `{"id":"$HOME"}`, "", "error"},
+		{"kick", `{"id":"*"}`, "kick|*", ""},
+		{"kick", `{"id":"ü"}`, "", "error"},
+		{"kick", `{"id":{"id":"1"}}`, "", "error"},
+		{"kick", `{"id":"` + strings.Repeat("a", 129) + `"}`, "", "error"},
+		{"reload", "{ }", "reload", ""},
+		{"reload", "", "reload", ""},
+		{"frobnicate", "{ }", "", "error"},
+		{"$(touch $STATE/pwned)", "{ }", "", "error"},
+	} {
+		state := t.TempDir()
+		want := map[string]any{"result": "tunnel \"1\" \\ closed\nbye"}
+		says(t, state, "says", "tunnel \"1\" \\ closed\nbye\n")
+		if strings.HasPrefix(test.want, "{") {
+			says(t, state, "says", status+"\n")
+			want = nil
+			if err := json.Unmarshal([]byte(test.want), &want); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, asked := rpcd(t, state, test.input, "call", test.method)
+		if asked != test.asked {
+			t.Errorf("%s %s: asked %q, want %q", test.method, test.input, asked, test.asked)
+		}
+		if test.want == "error" {
+			if text, ok := got["error"].(string); len(got) != 1 || !ok || text == "" {
+				t.Errorf("%s %s: %v, want an error", test.method, test.input, got)
+			}
+		} else if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s %s: %v, want %v", test.method, test.input, got, want)
+		}
+		if _, err := os.Stat(filepath.Join(state, "pwned")); err == nil {
+			t.Errorf("%s %s was carried out", test.method, test.input)
+		}
+	}
+}
+
+// What the program says when it fails is the error, whatever is in it.
+func TestRPCDFault(t *testing.T) {
+	const fault = "no broker runs \"here\":\tC:\\run\x01\nstart it – now\n"
+	for _, method := range []string{"status", "tunnels", "drain", "kick", "reload"} {
+		state := t.TempDir()
+		says(t, state, "fails", fault)
+		got, _ := rpcd(t, state, `{"id":"1"}`, "call", method)
+		if want := map[string]any{"error": "no broker runs \"here\":\tC:\\run\nstart it – now"}; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %q, want %q", method, got, want)
+		}
+		says(t, state, "fails", "")
+		if got, _ := rpcd(t, state, `{"id":"1"}`, "call", method); got["error"] == "" {
+			t.Errorf("%s: %q for a program that says nothing", method, got)
+		}
+	}
+	got, _ := rpcd(t, t.TempDir(), "", "frobnicate")
+	if got["error"] == nil {
+		t.Errorf("neither list nor call: %q", got)
+	}
+}
