@@ -53,7 +53,7 @@ go:
 test: test-unit test-sim test-386 test-mips test-vm
 
 test-unit: go
-	@$(NEED) busybox-static
+	@$(NEED) busybox-static lua5.1
 	$(GO) test ./src/...
 
 # Two thousand simulated networks, each with its own faults.
@@ -61,12 +61,12 @@ test-sim: go
 	$(GO) test ./src/simulate -seeds 2000
 
 test-386: go
-	@$(NEED) busybox-static
+	@$(NEED) busybox-static lua5.1
 	GOARCH=386 $(GO) test ./src/...
 
 # 32 bits and big-endian, under emulation.
 test-mips: go
-	@$(NEED) qemu-user-static busybox-static
+	@$(NEED) qemu-user-static busybox-static lua5.1
 	GOARCH=mips $(GO) test -exec qemu-mips-static $$($(GO) list ./src/... | grep -v /simulate)
 	GOARCH=mips $(GO) test -exec qemu-mips-static ./src/simulate -seeds 20
 

@@ -83,7 +83,9 @@ config bridge
 			r.config(test.before)
 			path := filepath.Join(r.root, "etc/config/tunneldigger-broker")
 			for run := 1; run <= 2; run++ {
-				r.ash("testdata/openwrt/uci-defaults", "../../files/tunneldigger-broker.defaults")
+				if out, status := r.ash("testdata/openwrt/uci-defaults", "../../files/tunneldigger-broker.defaults"); out != "" || status != 0 {
+					t.Errorf("%q, status %d", out, status)
+				}
 				text, err := os.ReadFile(path)
 				if err != nil {
 					t.Fatal(err)

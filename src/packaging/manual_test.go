@@ -45,6 +45,12 @@ func TestCompletion(t *testing.T) {
 		"tunneldigger-broker -datapath n":   "none",
 		"tunneldigger-broker check -c /pro": "/proc",
 		"tunneldigger-broker probe exa":     "",
+		"tunneldigger-broker upg":           "upgrade",
+		"tunneldigger-broker status --js":   "--json",
+		"tunneldigger-broker reload --":     "--socket",
+		"tunneldigger-broker drain o":       "off",
+		"tunneldigger-broker kick 1":        "",
+		"tunneldigger-broker --socket /pro": "/proc",
 	} {
 		cmd := exec.Command("bash", "-c", `. ../../files/server/bash-completion
 			read -ra COMP_WORDS <<<"$1"; COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _tunneldigger_broker; echo "${COMPREPLY[*]}"`, "bash", line)

@@ -244,6 +244,8 @@ func TestDeb(t *testing.T) {
 		"usr/bin/tunneldigger-broker", "usr/lib/systemd/system/tunneldigger-broker.service", "usr/lib/systemd/system/tunneldigger-broker@.service",
 		"usr/lib/modules-load.d/tunneldigger-broker.conf", "usr/share/man/man8/tunneldigger-broker.8.gz", "usr/share/man/man5/tunneldigger-broker.5.gz",
 		"usr/share/bash-completion/completions/tunneldigger-broker", "usr/share/doc/tunneldigger-broker/copyright",
+		"usr/share/doc/tunneldigger-broker/examples/tunneldigger-broker-metrics.service",
+		"usr/share/doc/tunneldigger-broker/examples/tunneldigger-broker-metrics.timer",
 	} {
 		if _, err := os.Stat(filepath.Join(tree, path)); err != nil {
 			t.Error(err)

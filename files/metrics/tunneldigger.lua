@@ -1,0 +1,12 @@
+-- The broker's metrics, for prometheus-node-exporter-lua: as `tunneldigger-broker status --prometheus` prints them.
+local function scrape()
+  local pipe = io.popen("/usr/bin/tunneldigger-broker status --prometheus 2>/dev/null")
+  local text = pipe:read("*a")
+  pipe:close()
+  if text == "" then
+    error("the Tunneldigger broker does not run\n", 0)
+  end
+  output((text:gsub("\n$", "")))
+end
+
+return { scrape = scrape }

@@ -1,0 +1,63 @@
+package packaging
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const metrics = "# HELP tunneldigger_tunnels Tunnels that stand.\n# TYPE tunneldigger_tunnels gauge\ntunneldigger_tunnels{broker=\"wan\"} 3\n"
+
+// TestLuaCollector runs the collector as prometheus-node-exporter-lua does, with a program in the place of the broker's.
+func TestLuaCollector(t *testing.T) {
+	for _, test := range []struct{ program, out, fault string }{
+		{"cat <<'END'\n" + metrics + "END\n", metrics, ""},
+		{"echo 'no broker answers there' >&2; exit 1\n", "", "the Tunneldigger broker does not run\n"},
+	} {
+		program := filepath.Join(t.TempDir(), "program")
+		if err := os.WriteFile(program, []byte("#!/bin/sh\n"+test.program), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("lua5.1", "-e", `
+			local open = io.popen
+			io.popen = function(command) return open((command:gsub("^/usr/bin/tunneldigger%-broker ", os.getenv("PROGRAM") .. " "))) end
+			function output(text) print(text) end
+			local good, fault = pcall(dofile("../../files/metrics/tunneldigger.lua").scrape)
+			if not good then io.stderr:write(fault) end`)
+		var out, errs strings.Builder
+		cmd.Env = append(os.Environ(), "PROGRAM="+program)
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		if err := cmd.Run(); err != nil || out.String() != test.out || errs.String() != test.fault {
+			t.Errorf("%q: %v, %q, %q", test.program, err, &out, &errs)
+		}
+	}
+}
+
+// TestTextfileCollector carries out the command of the example unit.
+func TestTextfileCollector(t *testing.T) {
+	unit := strings.ReplaceAll(read(t, "files/metrics/tunneldigger-broker-metrics.service"), "\\\n", "")
+	_, command, _ := strings.Cut(unit, "ExecStart=/bin/sh -c '")
+	command, _, _ = strings.Cut(command, "'\n")
+	bin, dir := t.TempDir(), t.TempDir()
+	run := func(program string) ([]string, error) {
+		if err := os.WriteFile(filepath.Join(bin, "tunneldigger-broker"), []byte("#!/bin/sh\n"+program), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("busybox", "ash", "-c", command)
+		cmd.Env = append(os.Environ(), "DIRECTORY="+dir, "PATH="+bin+":"+os.Getenv("PATH"))
+		err := cmd.Run()
+		left, _ := filepath.Glob(dir + "/*")
+		hidden, _ := filepath.Glob(dir + "/.*")
+		return append(left, hidden...), err
+	}
+	files, err := run("[ \"$*\" = 'status --prometheus' ] && cat <<'END'\n" + metrics + "END\n")
+	if text, _ := os.ReadFile(dir + "/tunneldigger.prom"); err != nil || len(files) != 1 || string(text) != metrics {
+		t.Errorf("%v, files %q: %q", err, files, text)
+	}
+	// What no broker says any more is not left there to be believed.
+	if files, err = run("exit 1\n"); err == nil || len(files) != 0 {
+		t.Errorf("%v, files %q when no broker runs", err, files)
+	}
+}
