@@ -14,7 +14,9 @@
 package classic
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -25,6 +27,9 @@ import (
 // read but something in it is wrong.
 func Read(path string) (*config.Config, error) {
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading the configuration: %w: give the path of an l2tp_broker.cfg, or none for /etc/config/tunneldigger-broker", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}

@@ -12,7 +12,9 @@
 package uci
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"tunneldigger/src/config"
@@ -26,6 +28,9 @@ const Name = "tunneldigger-broker"
 func Read(dir string) (*config.Config, error) {
 	path := dir + "/" + Name
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading the configuration: %w: write it, say with -c DIR where it is, or give a classic FILE.cfg", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
