@@ -49,6 +49,7 @@ type Broker struct {
 	lists     lists
 	shed      shedder
 
+	drain      drain
 	stopping   bool
 	noOld      bool // the kernel can't give sessions to clients without UNIQUE_SESSION_ID
 	stats      Stats
@@ -86,6 +87,9 @@ func (b *Broker) Stats() Stats { return b.stats }
 // Due is when Tick is to be called next; false: no need to.
 func (b *Broker) Due() (time.Duration, bool) {
 	at, ok := b.queue.Due()
+	if b.drain.gap > 0 && b.tunnels.count > 0 && (!ok || b.drain.at < at) {
+		at, ok = b.drain.at, true
+	}
 	if len(b.deadlines) > 0 && (!ok || b.deadlines[0].due < at) {
 		return b.deadlines[0].due, true
 	}
@@ -131,6 +135,10 @@ func (b *Broker) tunnelEvent(now time.Duration, ev *Event, t *tunnel) {
 		if t.state == up {
 			b.close(now, t, ClosedLost)
 		}
+	case EventKick:
+		if t.state == up {
+			b.close(now, t, ClosedKicked)
+		}
 	case EventHookDone:
 		if t.serial == ev.Serial {
 			b.hookDone(now, t, ev)
@@ -149,6 +157,7 @@ func (b *Broker) Tick(now time.Duration, out []Effect) []Effect {
 	for len(b.deadlines) > 0 && b.deadlines[0].due <= now {
 		b.attend(now, b.deadlines[0])
 	}
+	b.release(now)
 	for {
 		r, ok := b.queue.Pop(now)
 		if !ok {

@@ -115,6 +115,9 @@ const (
 	ClosedLost
 	RefusedDenied
 	ClosedDenied
+	RefusedDraining
+	ClosedKicked
+	ClosedDrained
 	// ReasonCount is the number of reasons.
 	ReasonCount
 )
@@ -126,6 +129,7 @@ var reasonText = [ReasonCount]string{
 	"the client was silent for too long", "the client closed it", "the client came back with another identity",
 	"the broker is stopping", "the interface or socket is gone",
 	"kept out by allow_list or deny_list", "kept out by allow_list or deny_list",
+	"the broker is draining", "an operator closed it", "the broker is draining",
 }
 
 // String gives the reason in words.

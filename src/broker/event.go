@@ -33,6 +33,8 @@ const (
 	EventTooBig
 	// EventStop: close every tunnel and take no new ones.
 	EventStop
+	// EventKick: an operator wants Tunnel closed.
+	EventKick
 )
 
 // Fault is why a tunnel could not be made.

@@ -67,7 +67,7 @@ func (b *Broker) datagram(now time.Duration, ev *Event, t *tunnel) {
 // included, 65535 for all of it.
 func (b *Broker) load(f wire.Features) uint16 {
 	taken := b.tunnels.count + b.queue.Len()
-	if b.stopping || taken >= b.limit || b.tooOld(f) {
+	if b.stopping || b.drain.on || taken >= b.limit || b.tooOld(f) {
 		return 65535
 	}
 	return uint16(uint32(taken) * 65535 / uint32(b.limit)) // fits: taken is below 65535
@@ -98,7 +98,7 @@ func (b *Broker) prepare(now time.Duration, from pair, listener int, payload []b
 		r.heard = now
 		return
 	}
-	r := request{from, listener, m.TunnelID, features, "", now}
+	r := request{from, listener, m.TunnelID, features, "", now, now}
 	if !wire.ValidUUID(m.UUID) || m.TunnelID == 0 {
 		b.refuse(r, RefusedUUID)
 		return
@@ -162,6 +162,8 @@ func (b *Broker) admit(now time.Duration, r request) {
 	switch {
 	case b.stopping:
 		b.refuse(r, RefusedStopping)
+	case b.drain.on:
+		b.refuse(r, RefusedDraining)
 	case b.lists.deny(&r): // since it began to wait for an old tunnel to go
 		b.refuse(r, RefusedDenied)
 	case b.tooOld(r.features):

@@ -14,6 +14,7 @@ func (b *Broker) opened(now time.Duration, t *tunnel) {
 	// A client that has another identity by now must not take this for its own.
 	if t.successor == nil && !b.stopping && !b.lists.deny(&t.request) {
 		b.sendTunnel(t)
+		b.stats.Setup.add(now - t.since)
 	}
 	b.note(NoteUp, t.facts(), ReasonNone)
 	if t.bandwidth = b.config.BandwidthDownDefault; t.bandwidth != 0 {
@@ -59,8 +60,10 @@ func wireReason(why Reason) wire.Reason {
 	switch why {
 	case ClosedTimeout:
 		return wire.ReasonBrokerTimeout
-	case ClosedStopping:
+	case ClosedStopping, ClosedDrained:
 		return wire.ReasonBrokerShutdown
+	case ClosedKicked:
+		return wire.ReasonBrokerUndefined
 	}
 	return wire.ReasonBrokerFailure
 }
@@ -113,13 +116,7 @@ func (b *Broker) forget(t *tunnel) {
 // stop closes everything and tells those who wait to go elsewhere.
 func (b *Broker) stop(now time.Duration) {
 	b.stopping = true
-	for {
-		r, ok := b.queue.Pop(1<<63 - 1)
-		if !ok {
-			break
-		}
-		b.refuse(r, RefusedStopping)
-	}
+	b.turnAway(RefusedStopping)
 	// In order of ID, so that equal runs give equal effects.
 	for id := b.config.TunnelIDBase; id < b.config.TunnelIDBase+uint32(b.config.MaxTunnels); id++ {
 		t := b.tunnels.get(id)

@@ -1,5 +1,10 @@
 package broker
 
+import (
+	"math/bits"
+	"time"
+)
+
 // Drop is why a datagram was dropped without an answer.
 type Drop uint8
 
@@ -15,6 +20,24 @@ const (
 	DropCount
 )
 
+// SetupBuckets is the number of buckets of a Setup.
+const SetupBuckets = 17
+
+// Setup is how long clients waited for their tunnels, from the accepted PREPARE
+// to the TUNNEL answer, the time in the queue included. Bucket i counts those of
+// at most 2^i ms that are in no bucket before, the last one all others.
+type Setup struct {
+	Buckets [SetupBuckets]uint64
+	Sum     time.Duration
+}
+
+func (s *Setup) add(took time.Duration) {
+	took = max(0, took)
+	s.Sum += took
+	ms := uint64((took + time.Millisecond - 1) / time.Millisecond)
+	s.Buckets[min(bits.Len64(max(ms, 1)-1), SetupBuckets-1)]++
+}
+
 // Stats counts since the broker was made. Everything only grows.
 type Stats struct {
 	Cookies, Usages, Prepares uint64 // requests answered or looked at
@@ -22,4 +45,5 @@ type Stats struct {
 	Opened                    uint64 // tunnels that came up
 	Drops                     [DropCount]uint64
 	Reasons                   [ReasonCount]uint64 // refusals and closes
+	Setup                     Setup
 }

@@ -30,6 +30,7 @@ type request struct {
 	features   wire.Features
 	uuid       string
 	heard      time.Duration // when it was last repeated
+	since      time.Duration // when it first came
 }
 
 func (r *request) same(uuid []byte, peerTunnel uint32, features wire.Features) bool {

@@ -70,6 +70,7 @@ type running struct {
 	signals chan os.Signal
 	ended   chan error
 	at      *net.UDPAddr
+	socket  string // for commands
 }
 
 func freePort(t *testing.T) uint16 {
@@ -82,7 +83,8 @@ func freePort(t *testing.T) uint16 {
 	return uint16(c.LocalAddr().(*net.UDPAddr).Port)
 }
 
-func serve(t *testing.T, change func(*config.Config)) *running {
+// serve starts a daemon; its socket is at the given path, or one of its own.
+func serve(t *testing.T, change func(*config.Config), socket ...string) *running {
 	t.Helper()
 	port := freePort(t)
 	c := &config.Config{
@@ -98,10 +100,14 @@ func serve(t *testing.T, change func(*config.Config)) *running {
 	}
 	r := &running{
 		T: t, log: &lines{grown: make(chan struct{}, 1)}, signals: make(chan os.Signal, 2), ended: make(chan error, 1),
-		at: &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)},
+		at:     &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)},
+		socket: filepath.Join(t.TempDir(), "socket"),
+	}
+	if len(socket) > 0 {
+		r.socket = socket[0]
 	}
 	go func() {
-		r.ended <- Run(Options{Config: c, Log: logline.New(r.log, logline.Debug, false), NoDatapath: true, Signals: r.signals})
+		r.ended <- Run(Options{Config: c, Log: logline.New(r.log, logline.Debug, false), NoDatapath: true, Signals: r.signals, Socket: r.socket, Version: "1.2.3"})
 	}()
 	t.Cleanup(func() { r.stop() })
 	return r

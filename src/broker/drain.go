@@ -1,0 +1,75 @@
+package broker
+
+import "time"
+
+// drain is how a Broker goes out of service without a tunnel being cut.
+type drain struct {
+	on   bool
+	gap  time.Duration // between two tunnels that are closed, 0: they all stay
+	at   time.Duration // when the next one is
+	next uint32        // it is looked for from this ID on
+}
+
+// Drain switches draining on or off. While it is on, USAGE says that the Broker
+// is full, and newcomers and those who wait are refused, so that they go
+// elsewhere; standing tunnels stay. With a rate above 0, so many of them are
+// closed a minute, by Tick. Effects are appended to out.
+func (b *Broker) Drain(now time.Duration, on bool, rate int, out []Effect) []Effect {
+	b.out = out
+	b.drain.on, b.drain.gap = on, 0
+	if on {
+		if rate > 0 {
+			b.drain.gap, b.drain.at = time.Minute/time.Duration(rate), now
+		}
+		b.turnAway(RefusedDraining)
+	}
+	out, b.out = b.out, nil
+	return out
+}
+
+// Draining tells whether the Broker is being drained, and how many tunnels it
+// closes a minute.
+func (b *Broker) Draining() (on bool, rate int) {
+	if b.drain.gap > 0 {
+		rate = int(time.Minute / b.drain.gap)
+	}
+	return b.drain.on, rate
+}
+
+// turnAway empties the queue.
+func (b *Broker) turnAway(why Reason) {
+	for {
+		r, ok := b.queue.Pop(1<<63 - 1)
+		if !ok {
+			return
+		}
+		b.refuse(r, why)
+	}
+}
+
+// release closes what is to be closed by now. A loop that was late catches up
+// on a second of it at most.
+func (b *Broker) release(now time.Duration) {
+	d := &b.drain
+	for d.gap > 0 && d.at <= now && b.tunnels.count > 0 {
+		d.at = max(d.at, now-time.Second) + d.gap
+		t := b.nextUp(d.next)
+		if t == nil {
+			t = b.nextUp(0)
+		}
+		if t != nil {
+			d.next = t.id + 1
+			b.close(now, t, ClosedDrained)
+		}
+	}
+}
+
+// nextUp gives the first tunnel that stands, from an ID on.
+func (b *Broker) nextUp(id uint32) *tunnel {
+	for t := b.tunnels.next(id); t != nil; t = b.tunnels.next(t.id + 1) {
+		if t.state == up {
+			return t
+		}
+	}
+	return nil
+}

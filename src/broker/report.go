@@ -1,0 +1,69 @@
+package broker
+
+import (
+	"time"
+
+	"tunneldigger/src/wire"
+)
+
+// TunnelInfo is one tunnel as a report shows it.
+type TunnelInfo struct {
+	Facts
+	State     string        // verifying, creating, up, closing, destroying or down, see the package comment
+	Opened    time.Duration // when it came up, 0: not yet
+	Heard     time.Duration // when the client last said something
+	Bandwidth uint32        // kbit/s towards the client, 0: no limit
+	Features  wire.Features // that both sides use
+}
+
+var stateNames = [...]string{"verifying", "creating", "up", "closing", "destroying", "down"}
+
+// Next gives the first tunnel whose ID is not below id; false: there is none.
+func (b *Broker) Next(id uint32) (TunnelInfo, bool) {
+	t := b.tunnels.next(id)
+	if t == nil {
+		return TunnelInfo{}, false
+	}
+	return TunnelInfo{t.facts(), stateNames[t.state], t.opened, t.heard, t.bandwidth, t.features}, true
+}
+
+// next gives the first tunnel whose ID is not below id, nil if there is none.
+func (t *table) next(id uint32) *tunnel {
+	for i := max(id, t.base) - t.base; uint64(i) < uint64(len(t.slots)); i++ {
+		if t.slots[i] != nil {
+			return t.slots[i]
+		}
+	}
+	return nil
+}
+
+// Limit is how many tunnels there may be at once.
+func (b *Broker) Limit() int { return b.limit }
+
+// Refusal tells a refusal's reason from that of a close.
+func (r Reason) Refusal() bool { return reasonLabels[min(r, ReasonCount)].refusal }
+
+// Label names the reason for programs: it is stable, and unique among refusals
+// and among closes.
+func (r Reason) Label() string { return reasonLabels[min(r, ReasonCount)].label }
+
+var reasonLabels = [ReasonCount + 1]struct {
+	refusal bool
+	label   string
+}{
+	RefusedFull: {true, "full"}, RefusedQueue: {true, "queue"}, RefusedRate: {true, "rate"}, RefusedUUID: {true, "uuid"},
+	RefusedVerify: {true, "verify"}, RefusedOldClient: {true, "old_client"}, RefusedFailure: {true, "failure"},
+	RefusedStopping: {true, "stopping"}, RefusedDenied: {true, "denied"}, RefusedDraining: {true, "draining"},
+
+	ClosedTimeout: {false, "timeout"}, ClosedByPeer: {false, "peer"}, ClosedReplaced: {false, "replaced"},
+	ClosedStopping: {false, "stopping"}, ClosedLost: {false, "lost"}, ClosedDenied: {false, "denied"},
+	ClosedKicked: {false, "kicked"}, ClosedDrained: {false, "drained"},
+}
+
+// Label names the kind for programs: it is stable and unique.
+func (d Drop) Label() string { return dropLabels[d] }
+
+var dropLabels = [DropCount]string{
+	DropMalformed: "malformed", DropCookie: "cookie", DropStranger: "stranger", DropDirection: "direction", DropClosing: "closing",
+	DropShed: "shed",
+}
