@@ -1,6 +1,10 @@
 package broker
 
-import "time"
+import (
+	"time"
+
+	"tunneldigger/src/handoff"
+)
 
 // drain is how a Broker goes out of service without a tunnel being cut.
 type drain struct {
@@ -12,14 +16,14 @@ type drain struct {
 
 // Drain switches draining on or off. While it is on, USAGE says that the Broker
 // is full, and newcomers and those who wait are refused, so that they go
-// elsewhere; standing tunnels stay. With a rate above 0, so many of them are
-// closed a minute, by Tick. Effects are appended to out.
+// elsewhere; standing tunnels stay. With a rate above 0, which is at most 65535,
+// so many of them are closed a minute, by Tick. Effects are appended to out.
 func (b *Broker) Drain(now time.Duration, on bool, rate int, out []Effect) []Effect {
 	b.out = out
 	b.drain.on, b.drain.gap = on, 0
 	if on {
 		if rate > 0 {
-			b.drain.gap, b.drain.at = time.Minute/time.Duration(rate), now
+			b.drain.gap, b.drain.at = perMinute(rate), now
 		}
 		b.turnAway(RefusedDraining)
 	}
@@ -29,11 +33,39 @@ func (b *Broker) Drain(now time.Duration, on bool, rate int, out []Effect) []Eff
 
 // Draining tells whether the Broker is being drained, and how many tunnels it
 // closes a minute.
-func (b *Broker) Draining() (on bool, rate int) {
-	if b.drain.gap > 0 {
-		rate = int(time.Minute / b.drain.gap)
+func (b *Broker) Draining() (on bool, rate int) { return b.drain.on, b.drain.rate() }
+
+func perMinute(rate int) time.Duration { return time.Minute / time.Duration(rate) }
+
+func (d *drain) rate() int {
+	if d.gap == 0 {
+		return 0
 	}
-	return b.drain.on, rate
+	return int(time.Minute / d.gap)
+}
+
+func (d *drain) append(dst []byte) []byte {
+	dst = handoff.AppendUint(dst, tagRate, uint64(d.rate()))
+	dst = handoff.AppendTime(dst, tagRelease, d.at)
+	return handoff.AppendUint(dst, tagReleaseFrom, uint64(d.next))
+}
+
+func (d *drain) restore(record []byte) error {
+	d.on = true
+	f := handoff.Read(record)
+	for f.Next() {
+		switch f.Tag() {
+		case tagRate:
+			if rate := f.Uint16(); rate > 0 {
+				d.gap = perMinute(int(rate))
+			}
+		case tagRelease:
+			d.at = f.Time()
+		case tagReleaseFrom:
+			d.next = f.Uint32()
+		}
+	}
+	return f.Err()
 }
 
 // turnAway empties the queue.

@@ -14,7 +14,9 @@ func (b *Broker) opened(now time.Duration, t *tunnel) {
 	// A client that has another identity by now must not take this for its own.
 	if t.successor == nil && !b.stopping && !b.lists.deny(&t.request) {
 		b.sendTunnel(t)
-		b.stats.Setup.add(now - t.since)
+		if t.since != 0 { // an earlier version did not hand it over
+			b.stats.Setup.add(now - t.since)
+		}
 	}
 	b.note(NoteUp, t.facts(), ReasonNone)
 	if t.bandwidth = b.config.BandwidthDownDefault; t.bandwidth != 0 {

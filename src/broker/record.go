@@ -33,6 +33,8 @@ func (r *request) field(f *handoff.Fields) {
 		r.uuid = f.String()
 	case tagHeard:
 		r.heard = f.Time()
+	case tagSince:
+		r.since = f.Time()
 	}
 }
 
@@ -139,6 +141,10 @@ func (s *Stats) restore(record []byte) error {
 			err = restoreCounts(s.Drops[:], f.Bytes())
 		case tagReasons:
 			err = restoreCounts(s.Reasons[:], f.Bytes())
+		case tagSetup:
+			err = restoreCounts(s.Setup.Buckets[:], f.Bytes())
+		case tagSetupSum:
+			s.Setup.Sum = f.Time()
 		}
 		if err != nil {
 			return err

@@ -25,6 +25,8 @@ func Restore(c config.Broker, o Options, state []byte) (*Broker, error) {
 			b.stopping = f.Bool()
 		case tagNoOld:
 			b.noOld = f.Bool()
+		case tagDrain:
+			err = b.drain.restore(f.Bytes())
 		case tagStats:
 			err = b.stats.restore(f.Bytes())
 		case tagFree:

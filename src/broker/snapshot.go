@@ -22,6 +22,7 @@ const (
 	tagNextTurn // of the queue
 	tagQueued   // record of a request, repeated
 	tagTunnel   // record, repeated
+	tagDrain    // record, while draining
 )
 
 // The fields of a tunnel's record, and of a request's. A request's stand below
@@ -34,6 +35,7 @@ const (
 	tagFeatures
 	tagUUID
 	tagHeard
+	tagSince
 )
 
 const (
@@ -71,6 +73,15 @@ const (
 	tagOpenedCount
 	tagDrops   // numbers, packed
 	tagReasons // numbers, packed
+	tagSetup   // numbers, packed
+	tagSetupSum
+)
+
+// The fields of draining.
+const (
+	tagRate handoff.Tag = iota + 1
+	tagRelease
+	tagReleaseFrom
 )
 
 // Snapshot appends all that a Broker of the same configuration needs to go on
@@ -87,6 +98,10 @@ func (b *Broker) Snapshot(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, uint64(b.ids.free[(b.ids.first+i)%len(b.ids.free)]))
 	}
 	dst = handoff.End(dst, mark)
+	if b.drain.on {
+		dst, mark = handoff.Begin(dst, tagDrain)
+		dst = handoff.End(b.drain.append(dst), mark)
+	}
 	for _, a := range b.ids.aside {
 		dst, mark = handoff.Begin(dst, tagAside)
 		dst = handoff.AppendUint(dst, tagKey, uint64(a.id))
@@ -132,7 +147,8 @@ func (r *request) append(dst []byte) []byte {
 	dst = handoff.AppendUint(dst, tagPeerTunnel, uint64(r.peerTunnel))
 	dst = handoff.AppendUint(dst, tagFeatures, uint64(r.features))
 	dst = handoff.AppendString(dst, tagUUID, r.uuid)
-	return handoff.AppendTime(dst, tagHeard, r.heard)
+	dst = handoff.AppendTime(dst, tagHeard, r.heard)
+	return handoff.AppendTime(dst, tagSince, r.since)
 }
 
 func (t *tunnel) append(dst []byte) []byte {
@@ -168,7 +184,9 @@ func (s *Stats) append(dst []byte) []byte {
 	dst = handoff.AppendUint(dst, tagRepeats, s.Repeats)
 	dst = handoff.AppendUint(dst, tagOpenedCount, s.Opened)
 	dst = appendCounts(dst, tagDrops, s.Drops[:])
-	return appendCounts(dst, tagReasons, s.Reasons[:])
+	dst = appendCounts(dst, tagReasons, s.Reasons[:])
+	dst = appendCounts(dst, tagSetup, s.Setup.Buckets[:])
+	return handoff.AppendTime(dst, tagSetupSum, s.Setup.Sum)
 }
 
 func appendCounts(dst []byte, tag handoff.Tag, counts []uint64) []byte {

@@ -64,7 +64,7 @@ func TestTunnelFieldsAreCarried(t *testing.T) {
 	var want tunnel
 	fill(reflect.ValueOf(&want).Elem(), &n)
 	want.pair, want.uuid, want.state, want.mtu = alice6, "a", up, 1300
-	want.successor = &request{pair: bob, listener: 1, peerTunnel: 2, features: 3, uuid: "b", heard: 4}
+	want.successor = &request{pair: bob, listener: 1, peerTunnel: 2, features: 3, uuid: "b", heard: 4, since: 5}
 	path := reflect.ValueOf(&want.prober).Elem()
 	for _, name := range []string{"path", "best"} { // sizes that are probed
 		reflect.NewAt(path.FieldByName(name).Type(), unsafe.Pointer(path.FieldByName(name).UnsafeAddr())).Elem().SetInt(1492)
@@ -85,7 +85,7 @@ func TestTunnelFieldsAreCarried(t *testing.T) {
 // Every field of a Broker is carried, or it is known why not.
 func TestBrokerFieldsAreCarried(t *testing.T) {
 	known := []string{
-		"tunnels", "pairs", "deadlines", "ids", "serial", "queue", "perIP", "hooked", "stopping", "noOld", "stats",
+		"tunnels", "pairs", "deadlines", "ids", "serial", "queue", "perIP", "hooked", "stopping", "noOld", "stats", "drain",
 		"config", "options", "limit", // given to Restore
 		"lists",             // read from their files again
 		"shed",              // begins anew: it is about this second
@@ -104,6 +104,9 @@ func TestBrokerFieldsAreCarried(t *testing.T) {
 	}
 	for i := range want.Reasons {
 		want.Reasons[i] = uint64(200 + i)
+	}
+	for i := range want.Setup.Buckets {
+		want.Setup.Buckets[i] = uint64(300 + i)
 	}
 	if err := got.restore(want.append(nil)); err != nil || got != want {
 		t.Errorf("%v: %+v instead of %+v", err, got, want)
