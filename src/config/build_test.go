@@ -342,8 +342,6 @@ func TestNotices(t *testing.T) {
 		{"option namespace x", "namespace is obsolete and ignored: several brokers are several sections"},
 		{"option check_modules 1", "check_modules is obsolete and ignored: the kernel is asked at start"},
 		{"option pmtu_discovery 0", "pmtu_discovery is obsolete and ignored: set pmtu to a fixed MTU to switch discovery off"},
-		{"option allow_list /a", "allow_list HAS NO EFFECT in this version yet: every UUID is let in"},
-		{"option deny_list /a", "deny_list HAS NO EFFECT in this version yet: no UUID is kept out"},
 		{"option uuid_policy refuse", "uuid_policy HAS NO EFFECT in this version yet: one UUID may have several tunnels"},
 		{"option connection_rate_limit_per_uuid_count 5; option connection_rate_limit_per_uuid_time 5",
 			"connection_rate_limit_per_uuid_count HAS NO EFFECT in this version yet: connections of one UUID are not limited"},

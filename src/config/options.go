@@ -70,14 +70,8 @@ var brokerOptions = []option[*draft]{
 		in.word([]string{"any", "replace", "refuse"}, func(i int) { d.UUIDPolicy = UUIDPolicy(i) })
 		in.later(d.UUIDPolicy != UUIDAny, "one UUID may have several tunnels")
 	}},
-	{name: "allow_list", set: func(d *draft, in *input) {
-		in.path(&d.AllowList)
-		in.later(d.AllowList != "", "every UUID is let in")
-	}},
-	{name: "deny_list", set: func(d *draft, in *input) {
-		in.path(&d.DenyList)
-		in.later(d.DenyList != "", "no UUID is kept out")
-	}},
+	{name: "allow_list", set: func(d *draft, in *input) { in.path(&d.AllowList) }},
+	{name: "deny_list", set: func(d *draft, in *input) { in.path(&d.DenyList) }},
 	{name: "bandwidth_down_max", set: func(d *draft, in *input) { in.bandwidth(&d.BandwidthDownMax) }},
 	{name: "bandwidth_down_default", set: func(d *draft, in *input) { in.bandwidth(&d.BandwidthDownDefault) }},
 	{name: "answer_rate_limit", set: func(d *draft, in *input) { number(in, &d.AnswerRate, false, 0, 1000000, " a second") }},

@@ -56,6 +56,7 @@ type Daemon struct {
 	wake     *poll.Wake
 	hooks    *hook.Runner
 	control  *control.Server
+	lists    lists
 	signals  chan os.Signal
 	clock    clock
 	now      time.Duration // of this turn
@@ -85,6 +86,7 @@ const (
 	tokenWake
 	tokenLinks
 	tokenControl
+	tokenLists
 	tokenKind = ^uint64(1<<32 - 1)
 )
 
@@ -125,9 +127,12 @@ func (d *Daemon) loop() error {
 				d.wake.Drain()
 				d.collectSignals()
 				d.collectHooks()
+				d.collectLists()
 			case tokenLinks:
 				d.datapath.watch(d)
 				d.settle()
+			case tokenLists:
+				d.listsChanged()
 			case tokenControl:
 				d.control.Ready()
 			}
@@ -154,6 +159,9 @@ func (d *Daemon) timeout() time.Duration {
 		at(d.retryAt)
 	}
 	if t, ok := d.control.Due(); ok {
+		at(t)
+	}
+	if t, ok := d.lists.next(); ok {
 		at(t)
 	}
 	for _, s := range d.sections {
@@ -187,6 +195,7 @@ func (d *Daemon) tick() {
 		}
 	}
 	d.control.Tick(d.now)
+	d.tickLists()
 	d.quiet.flush(d.now)
 }
 

@@ -68,6 +68,7 @@ func start(o Options) (_ *Daemon, err error) {
 	if err := d.openControl(o.Socket); err != nil {
 		return nil, err
 	}
+	d.followLists()
 	d.openListeners()
 	return d, nil
 }

@@ -66,4 +66,5 @@ func (d *Daemon) close() {
 	d.ports.closeAll()
 	d.closeListeners()
 	d.datapath.close()
+	d.closeLists()
 }

@@ -160,6 +160,9 @@ func (o *options) check() int {
 	for _, n := range c.Notices {
 		fmt.Fprintln(o.out, n)
 	}
+	if err := checkLists(c, o.out); err != nil {
+		return o.fault(err)
+	}
 	fmt.Fprintf(o.out, "The configuration is good: %d broker section(s) enabled.\n", len(c.Brokers))
 	return exitFine
 }

@@ -11,10 +11,16 @@ func TestCommandLine(t *testing.T) {
 	dir := t.TempDir()
 	good := filepath.Join(dir, "l2tp_broker.cfg")
 	bad := filepath.Join(dir, "bad.cfg")
+	deny, listed := filepath.Join(dir, "deny"), filepath.Join(dir, "listed")
+	if err := os.Mkdir(listed, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for path, text := range map[string]string{
 		good: "[broker]\naddress=127.0.0.1\nport=53,123,8942\ninterface=lo\nmax_tunnels=1024\n[hooks]\nsession.up=\n",
 		bad:  "[broker]\nport=70000\nmax_tunnel=1\n",
-		filepath.Join(dir, "tunneldigger-broker"): "config broker 'wan'\n\toption enabled '1'\n",
+		filepath.Join(dir, "tunneldigger-broker"):    "config broker 'wan'\n\toption enabled '1'\n",
+		filepath.Join(listed, "tunneldigger-broker"): "config broker\n\toption deny_list '" + deny + "'\n\toption allow_list '" + dir + "/none'\n",
+		deny: "# one a line\nlost-node\ntwo words\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -36,6 +42,7 @@ func TestCommandLine(t *testing.T) {
 		{bad, 1, []string{bad + ":2"}},
 		{"check " + dir + "/none.cfg", 1, []string{dir + "/none.cfg: no such file", "l2tp_broker.cfg"}},
 		{"check -c " + dir + "/none", 1, []string{dir + "/none/tunneldigger-broker: no such file", "write it", "-c DIR"}},
+		{"check -c " + listed, 1, []string{deny + ":3", "an IP address", dir + "/none: no such file", "nobody is let in"}},
 		{"convert " + good, 0, []string{"config broker", "list port '8942'"}},
 		{"convert", 2, []string{"want a FILE"}},
 		{"status --socket " + dir + "/none", 1, []string{dir + "/none: no broker answers there", "--socket"}},

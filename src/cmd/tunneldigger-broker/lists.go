@@ -1,0 +1,36 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"tunneldigger/src/config"
+	"tunneldigger/src/daemon"
+)
+
+// checkLists reads the allow and deny lists as the broker does. One that is not
+// there may still come, which out is told; everything else is a fault.
+func checkLists(c *config.Config, out io.Writer) error {
+	var faults []error
+	seen := make(map[string]bool)
+	for i := range c.Brokers {
+		b := &c.Brokers[i]
+		for _, path := range []string{b.AllowList, b.DenyList} {
+			if path == "" || seen[path] {
+				continue
+			}
+			seen[path] = true
+			switch err := daemon.CheckList(path); {
+			case errors.Is(err, fs.ErrNotExist) && path == b.AllowList:
+				fmt.Fprintf(out, "%v: until it is there nobody is let in\n", err)
+			case errors.Is(err, fs.ErrNotExist):
+				fmt.Fprintf(out, "%v: until it is there it keeps nobody out\n", err)
+			case err != nil:
+				faults = append(faults, err)
+			}
+		}
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,81 @@
+package daemon
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/admission"
+)
+
+// listStamp tells versions of a file apart; zero: there is none.
+type listStamp struct {
+	dev, ino, size   uint64
+	changed, written unix.Timespec
+}
+
+// listRead is what came of reading a file.
+type listRead struct {
+	file  *listFile
+	list  *admission.List
+	stamp listStamp
+	err   error
+	took  time.Duration
+}
+
+// readList reads a file. It is for any goroutine.
+func readList(f *listFile) *listRead {
+	r := &listRead{file: f}
+	began := time.Now()
+	var text []byte
+	if text, r.stamp, r.err = readListFile(f.path); r.err == nil {
+		r.list, r.err = admission.ParseList(f.path, text)
+	}
+	r.took = time.Since(began)
+	return r
+}
+
+// CheckList reads a list as the broker does; the error says everything that is
+// wrong with it, with the file's name.
+func CheckList(path string) error { return readList(&listFile{path: path}).err }
+
+// readListFile reads the file of a list, at most a byte more than a list may have. It does
+// not wait for anybody: what is no file is refused.
+func readListFile(path string) (text []byte, stamp listStamp, err error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, stamp, fmt.Errorf("%s: %w", path, err)
+	}
+	file := os.NewFile(uintptr(fd), path)
+	defer file.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, stamp, fmt.Errorf("%s: %w", path, err)
+	}
+	stamp = stampOf(&st)
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, stamp, fmt.Errorf("%s: is not a file", path)
+	}
+	text = make([]byte, 0, min(st.Size, admission.MaxListSize)+1)
+	for len(text) <= admission.MaxListSize {
+		if len(text) == cap(text) {
+			text = append(text, 0)[:len(text)]
+		}
+		n, err := file.Read(text[len(text):cap(text)])
+		text = text[:len(text)+n]
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, stamp, err // with the path already
+		}
+	}
+	return text, stamp, nil
+}
+
+func stampOf(st *unix.Stat_t) listStamp {
+	return listStamp{uint64(st.Dev), uint64(st.Ino), uint64(st.Size), st.Ctim, st.Mtim}
+}
