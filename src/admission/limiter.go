@@ -35,11 +35,24 @@ type entry[K comparable] struct {
 // allows everything and remembers nothing. max is the most keys it keeps.
 func NewLimiter[K comparable](count int, period time.Duration, max int) *Limiter[K] {
 	l := &Limiter[K]{max: max}
-	if count > 0 && period > 0 {
-		l.step, l.period = period/time.Duration(count), period
+	l.Set(0, count, period)
+	return l
+}
+
+// Set changes the numbers, which mean the same as for NewLimiter. What keys have
+// used stays used, but from now on for the new period at most.
+func (l *Limiter[K]) Set(now time.Duration, count int, period time.Duration) {
+	if count < 1 || period <= 0 {
+		*l = Limiter[K]{max: l.max}
+		return
+	}
+	l.step, l.period = period/time.Duration(count), period
+	if l.index == nil {
 		l.index = make(map[K]int)
 	}
-	return l
+	for i := range l.entries {
+		l.entries[i].full = min(l.entries[i].full, now+period)
+	}
 }
 
 // Allow tells whether key may go on at now, and counts it if so. A refused try

@@ -141,3 +141,29 @@ func TestAddrKey(t *testing.T) {
 		t.Errorf("no address counts as %s", got)
 	}
 }
+
+func TestLimiterSet(t *testing.T) {
+	l := NewLimiter[int](1, 30*time.Second, 4)
+	const at = 100 * time.Second
+	allow := func(now time.Duration, want bool) {
+		t.Helper()
+		if l.Allow(1, now) != want {
+			t.Errorf("at %v: want %v", now, want)
+		}
+	}
+	allow(at, true)
+	l.Set(at, 1, 10*time.Second)
+	allow(at+9*time.Second, false)
+	allow(at+10*time.Second, true)
+	l.Set(at+10*time.Second, 2, 10*time.Second)
+	allow(at+10*time.Second, false)
+	allow(at+15*time.Second, true)
+	l.Set(at+15*time.Second, 0, 0)
+	allow(at+15*time.Second, true)
+	if l.Len() != 0 {
+		t.Errorf("%d keys kept for nothing", l.Len())
+	}
+	l.Set(at+15*time.Second, 1, time.Second)
+	allow(at+15*time.Second, true)
+	allow(at+15*time.Second, false)
+}

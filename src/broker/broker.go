@@ -30,6 +30,11 @@ type Options struct {
 	// MaxTunnels is how many tunnels this process can hold (descriptors), 0: as
 	// many as configured.
 	MaxTunnels int
+	// Taken tells whether something else has a tunnel ID for now, such as a
+	// section that is being removed; nil: nothing has.
+	Taken func(id uint32) bool
+	// Serial is what the tunnels' serial numbers begin after.
+	Serial uint64
 }
 
 // Broker holds the tunnels of one section. It is not safe for concurrent use.
@@ -51,7 +56,8 @@ type Broker struct {
 
 	drain      drain
 	stopping   bool
-	noOld      bool // the kernel can't give sessions to clients without UNIQUE_SESSION_ID
+	why        Reason // it is stopping, ReasonNone: it is not
+	noOld      bool   // the kernel can't give sessions to clients without UNIQUE_SESSION_ID
 	stats      Stats
 	probeSizes []int
 	out        []Effect
@@ -60,7 +66,7 @@ type Broker struct {
 // New makes a Broker without tunnels.
 func New(c config.Broker, o Options) *Broker {
 	b := &Broker{
-		config: c, options: o, limit: c.MaxTunnels,
+		config: c, options: o, serial: o.Serial,
 		tunnels: newTable(c.TunnelIDBase, c.MaxTunnels),
 		pairs:   make(map[pair]*tunnel),
 		ids:     newIDPool(c.TunnelIDBase, c.MaxTunnels),
@@ -69,9 +75,7 @@ func New(c config.Broker, o Options) *Broker {
 		hooked:  admission.NewLimiter[netip.Addr](1, hookGap, limiterKeys),
 		shed:    newShedder(c.AnswerRate),
 	}
-	if o.MaxTunnels > 0 && o.MaxTunnels < b.limit {
-		b.limit = o.MaxTunnels
-	}
+	b.setLimit()
 	return b
 }
 
@@ -105,7 +109,9 @@ func (b *Broker) Handle(now time.Duration, ev *Event, out []Effect) []Effect {
 	case EventDatagram:
 		b.datagram(now, ev, nil)
 	case EventStop:
-		b.stop(now)
+		b.stop(now, ClosedStopping)
+	case EventRemove:
+		b.stop(now, ClosedRemoved)
 	default:
 		if t := b.tunnels.get(ev.Tunnel); t != nil {
 			b.tunnelEvent(now, ev, t)

@@ -118,6 +118,8 @@ const (
 	RefusedDraining
 	ClosedKicked
 	ClosedDrained
+	RefusedRemoved
+	ClosedRemoved
 	// ReasonCount is the number of reasons.
 	ReasonCount
 )
@@ -130,6 +132,7 @@ var reasonText = [ReasonCount]string{
 	"the broker is stopping", "the interface or socket is gone",
 	"kept out by allow_list or deny_list", "kept out by allow_list or deny_list",
 	"the broker is draining", "an operator closed it", "the broker is draining",
+	"its broker section was removed", "its broker section was removed",
 }
 
 // String gives the reason in words.

@@ -35,6 +35,9 @@ const (
 	EventStop
 	// EventKick: an operator wants Tunnel closed.
 	EventKick
+	// EventRemove: the same, because the section was taken out of the
+	// configuration; another one may have its addresses from now on.
+	EventRemove
 )
 
 // Fault is why a tunnel could not be made.

@@ -113,6 +113,10 @@ func (b *Broker) prepare(now time.Duration, from pair, listener int, payload []b
 		return
 	}
 	if t := b.pairs[from]; t != nil {
+		if b.why == ClosedRemoved { // another section may have the port now
+			b.stats.Drops[DropClosing]++
+			return
+		}
 		b.succeed(now, t, &r)
 		return
 	}
@@ -161,7 +165,7 @@ func (b *Broker) succession(now time.Duration, t *tunnel) {
 func (b *Broker) admit(now time.Duration, r request) {
 	switch {
 	case b.stopping:
-		b.refuse(r, RefusedStopping)
+		b.refuse(r, b.noEntry())
 	case b.drain.on:
 		b.refuse(r, RefusedDraining)
 	case b.lists.deny(&r): // since it began to wait for an old tunnel to go
@@ -195,18 +199,18 @@ func (b *Broker) start(now time.Duration, r request) {
 		b.refuse(r, RefusedOldClient)
 		return
 	}
-	id, ok := b.ids.take(now)
-	if !ok {
+	id, ok := b.ids.take(now, b.options.Taken)
+	if !ok || b.tunnels.count >= b.limit { // the limit may be smaller since it began to wait
+		if ok {
+			b.ids.give(id)
+		}
 		b.refuse(r, RefusedFull)
 		return
 	}
 	b.queue.Served(now)
 	b.serial++
 	t := &tunnel{request: r, id: id, serial: b.serial, place: -1}
-	t.mtu = b.config.PMTU
-	if t.mtu == 0 {
-		t.mtu = wire.DefaultTunnelMTU + wire.TunnelOverhead(false) - wire.TunnelOverhead(t.v6())
-	}
+	t.mtu = b.firstMTU(t)
 	b.tunnels.add(t)
 	b.pairs[r.pair] = t
 	if b.options.Verify {
@@ -245,7 +249,7 @@ func (b *Broker) failed(now time.Duration, t *tunnel, f Fault) {
 		return
 	}
 	if f == FaultExists && t.tries < maxTries && !b.stopping {
-		if id, ok := b.ids.take(now); ok {
+		if id, ok := b.ids.take(now, b.options.Taken); ok {
 			t.id = id
 			b.tunnels.add(t)
 			b.pairs[t.pair] = t

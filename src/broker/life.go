@@ -19,22 +19,21 @@ func (b *Broker) opened(now time.Duration, t *tunnel) {
 		}
 	}
 	b.note(NoteUp, t.facts(), ReasonNone)
-	if t.bandwidth = b.config.BandwidthDownDefault; t.bandwidth != 0 {
-		b.shape(t)
-	}
+	b.allot(t)
 	b.hook(config.EventSessionUp, t)
 	t.told = t.mtu
 	// The first keepalive comes after 3–15 s, so that tunnels spread out.
 	t.keepalive = now + 3*time.Second + time.Duration(b.options.Random()%12000)*time.Millisecond
 	if b.config.PMTU != 0 {
 		b.sendMTU(t, b.config.PMTU)
+		b.changeMTU(t, b.config.PMTU) // it may be another one by now
 	} else {
 		t.prober = newProber(now, t, b.options.Random())
 	}
 	b.schedule(t)
 	switch { // what came up while the kernel was busy
 	case b.stopping:
-		b.close(now, t, ClosedStopping)
+		b.close(now, t, b.why)
 	case t.successor != nil:
 		b.close(now, t, ClosedReplaced)
 	case b.lists.deny(&t.request):
@@ -62,7 +61,7 @@ func wireReason(why Reason) wire.Reason {
 	switch why {
 	case ClosedTimeout:
 		return wire.ReasonBrokerTimeout
-	case ClosedStopping, ClosedDrained:
+	case ClosedStopping, ClosedDrained, ClosedRemoved:
 		return wire.ReasonBrokerShutdown
 	case ClosedKicked:
 		return wire.ReasonBrokerUndefined
@@ -116,20 +115,29 @@ func (b *Broker) forget(t *tunnel) {
 }
 
 // stop closes everything and tells those who wait to go elsewhere.
-func (b *Broker) stop(now time.Duration) {
-	b.stopping = true
-	b.turnAway(RefusedStopping)
+func (b *Broker) stop(now time.Duration, why Reason) {
+	if !b.stopping {
+		b.stopping, b.why = true, why
+	}
+	b.turnAway(b.noEntry())
 	// In order of ID, so that equal runs give equal effects.
-	for id := b.config.TunnelIDBase; id < b.config.TunnelIDBase+uint32(b.config.MaxTunnels); id++ {
-		t := b.tunnels.get(id)
+	for _, t := range b.tunnels.slots {
 		switch {
 		case t == nil:
 		case t.state == verifying:
 			b.forget(t)
 			b.ids.give(t.id)
-			b.refuse(t.request, RefusedStopping)
+			b.refuse(t.request, b.noEntry())
 		case t.state == up:
-			b.close(now, t, ClosedStopping)
+			b.close(now, t, b.why)
 		}
 	}
+}
+
+// noEntry is why a broker that ends refuses newcomers.
+func (b *Broker) noEntry() Reason {
+	if b.why == ClosedRemoved {
+		return RefusedRemoved
+	}
+	return RefusedStopping
 }

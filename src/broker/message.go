@@ -55,10 +55,13 @@ func (b *Broker) message(now time.Duration, t *tunnel, m wire.Message) {
 // notified takes in what the peer measured. If that is not what this side
 // found, the path may have changed, and it is worth a look.
 func (b *Broker) notified(now time.Duration, t *tunnel, mtu int) {
-	if b.config.PMTU != 0 || mtu == t.notified {
+	if mtu == t.notified {
 		return
 	}
 	t.notified = mtu
+	if b.config.PMTU != 0 { // it counts when that changes
+		return
+	}
 	if own := t.prober.MTU(); own != 0 && own != mtu {
 		t.prober.Hint(now)
 	}
@@ -86,6 +89,11 @@ func (b *Broker) applyMTU(t *tunnel) {
 	if t.notified != 0 {
 		mtu = min(mtu, t.notified)
 	}
+	b.changeMTU(t, mtu)
+}
+
+// changeMTU gives the interface another MTU, if it is another one.
+func (b *Broker) changeMTU(t *tunnel, mtu int) {
 	if mtu == t.mtu {
 		return
 	}
@@ -135,8 +143,19 @@ func (b *Broker) applyLimit(t *tunnel, m wire.LimitMsg, err error) {
 		return
 	}
 	t.limitSeq, t.limitKnown = m.Seq, true
-	if top := b.config.BandwidthDownMax; top != 0 && (kbit == 0 || kbit > top) {
-		kbit = top
+	t.asked, t.wanted = true, kbit
+	b.allot(t)
+}
+
+// allot gives a client the bandwidth that it asked for, as far as the section
+// allows it now, or what the section has for those that do not ask.
+func (b *Broker) allot(t *tunnel) {
+	kbit := b.config.BandwidthDownDefault
+	if t.asked {
+		kbit = t.wanted
+		if top := b.config.BandwidthDownMax; top != 0 && (kbit == 0 || kbit > top) {
+			kbit = top
+		}
 	}
 	if kbit != t.bandwidth {
 		t.bandwidth = kbit

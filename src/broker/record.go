@@ -84,6 +84,10 @@ func restoreTunnel(record []byte) (*tunnel, error) {
 			t.limitSeq = f.Uint16()
 		case tagLimitKnown:
 			t.limitKnown = f.Bool()
+		case tagWanted:
+			t.wanted = f.Uint32()
+		case tagAsked:
+			t.asked = f.Bool()
 		case tagSuccessor:
 			t.successor = new(request)
 			if err := t.successor.restore(f.Bytes()); err != nil {
@@ -97,7 +101,7 @@ func restoreTunnel(record []byte) (*tunnel, error) {
 	if err == nil && len(prober) > 0 {
 		t.prober, err = pmtu.Restore(t.v6(), prober)
 	}
-	if err == nil && (t.state > down || t.mtu < wire.MinTunnelMTU || t.mtu > wire.DefaultTunnelMTU) {
+	if err == nil && (t.state > down || t.mtu < wire.MinTunnelMTU || t.mtu > 65535) {
 		err = handoff.ErrMalformed
 	}
 	return t, err

@@ -22,7 +22,13 @@ func Restore(c config.Broker, o Options, state []byte) (*Broker, error) {
 		case tagSerial:
 			b.serial = max(b.serial, f.Uint())
 		case tagStopping:
-			b.stopping = f.Bool()
+			if b.stopping = f.Bool(); b.stopping && b.why == ReasonNone {
+				b.why = ClosedStopping
+			}
+		case tagRemoved:
+			if f.Bool() {
+				b.why = ClosedRemoved
+			}
 		case tagNoOld:
 			b.noOld = f.Bool()
 		case tagDrain:
@@ -95,10 +101,12 @@ func (b *Broker) Adopt(now time.Duration, records [][]byte) (adopted []uint32) {
 func (b *Broker) Holds(id uint32) bool { return b.tunnels.get(id) != nil }
 
 // place gives a carried tunnel its place, unless that is taken or not of this
-// configuration.
+// configuration. Tunnels above the limit live to their end.
 func (b *Broker) place(t *tunnel) bool {
-	if i := t.id - b.tunnels.base; uint64(i) >= uint64(len(b.tunnels.slots)) || b.tunnels.slots[i] != nil {
+	if i := t.id - b.tunnels.base; t.id < b.tunnels.base || t.id > maxID || b.tunnels.get(t.id) != nil {
 		return false
+	} else if int(i) >= len(b.tunnels.slots) {
+		b.tunnels.resize(int(i) + 1)
 	}
 	if t.state != down {
 		if b.pairs[t.pair] != nil {
@@ -126,7 +134,7 @@ func (b *Broker) place(t *tunnel) bool {
 // restore puts the pool in order: first the IDs that were free, in their order,
 // then those that nobody spoke of.
 func (p *idPool) restore(free []uint64, used *table) {
-	base, size := used.base, len(used.slots)
+	base, size := used.base, len(p.free)
 	taken := make([]bool, size)
 	claim := func(id uint64) bool {
 		i := id - uint64(base)
@@ -139,7 +147,7 @@ func (p *idPool) restore(free []uint64, used *table) {
 	aside := p.aside
 	p.first, p.count, p.aside = 0, 0, nil
 	for _, a := range aside {
-		if claim(uint64(a.id)) {
+		if claim(uint64(a.id)) || a.id >= base+uint32(size) { // above the limit, which may rise again
 			p.aside = append(p.aside, a)
 		}
 	}

@@ -23,6 +23,7 @@ const (
 	tagQueued   // record of a request, repeated
 	tagTunnel   // record, repeated
 	tagDrain    // record, while draining
+	tagRemoved  // the section was taken out of the configuration
 )
 
 // The fields of a tunnel's record, and of a request's. A request's stand below
@@ -56,6 +57,8 @@ const (
 	tagLimitSeq
 	tagLimitKnown
 	tagSuccessor
+	tagWanted
+	tagAsked
 )
 
 // The fields of a pair of a key and a time.
@@ -90,6 +93,7 @@ const (
 func (b *Broker) Snapshot(dst []byte) []byte {
 	dst = handoff.AppendUint(dst, tagSerial, b.serial)
 	dst = handoff.AppendBool(dst, tagStopping, b.stopping)
+	dst = handoff.AppendBool(dst, tagRemoved, b.why == ClosedRemoved)
 	dst = handoff.AppendBool(dst, tagNoOld, b.noOld)
 	dst, mark := handoff.Begin(dst, tagStats)
 	dst = handoff.End(b.stats.append(dst), mark)
@@ -170,6 +174,8 @@ func (t *tunnel) append(dst []byte) []byte {
 	dst = handoff.AppendUint(dst, tagBandwidth, uint64(t.bandwidth))
 	dst = handoff.AppendUint(dst, tagLimitSeq, uint64(t.limitSeq))
 	dst = handoff.AppendBool(dst, tagLimitKnown, t.limitKnown)
+	dst = handoff.AppendUint(dst, tagWanted, uint64(t.wanted))
+	dst = handoff.AppendBool(dst, tagAsked, t.asked)
 	if t.successor != nil {
 		dst, mark = handoff.Begin(dst, tagSuccessor)
 		dst = handoff.End(t.successor.append(dst), mark)

@@ -26,7 +26,7 @@ func handOver(t *testing.T, b *Broker) *Broker {
 		t.Fatalf("restored, the state is\n%x\ninstead of\n%x", again, state)
 	}
 	for i, old := range b.tunnels.slots {
-		if now := next.tunnels.slots[i]; old != nil && now != nil {
+		if now := next.tunnels.get(b.tunnels.base + uint32(i)); old != nil && now != nil {
 			a, b := *old, *now
 			a.place, b.place = 0, 0 // equal times may stand in any order
 			if !reflect.DeepEqual(a, b) {
@@ -85,7 +85,7 @@ func TestTunnelFieldsAreCarried(t *testing.T) {
 // Every field of a Broker is carried, or it is known why not.
 func TestBrokerFieldsAreCarried(t *testing.T) {
 	known := []string{
-		"tunnels", "pairs", "deadlines", "ids", "serial", "queue", "perIP", "hooked", "stopping", "noOld", "stats", "drain",
+		"tunnels", "pairs", "deadlines", "ids", "serial", "queue", "perIP", "hooked", "stopping", "why", "noOld", "stats", "drain",
 		"config", "options", "limit", // given to Restore
 		"lists",             // read from their files again
 		"shed",              // begins anew: it is about this second

@@ -1,6 +1,8 @@
 package broker
 
-// table finds tunnels by ID, of a range of fixed size. Every datagram of a
+const maxID = 65535 // the largest tunnel ID
+
+// table finds tunnels by ID, of one range. Every datagram of a
 // tunnel passes through it: with a map it would cost a third more here.
 type table struct {
 	base  uint32
@@ -24,6 +26,20 @@ func (t *table) get(id uint32) *tunnel {
 func (t *table) add(tun *tunnel) {
 	t.slots[tun.id-t.base] = tun
 	t.count++
+}
+
+// resize makes room for IDs of a range of another size. Tunnels above a smaller
+// one stay until they end.
+func (t *table) resize(size int) {
+	for i := len(t.slots); i > size; i-- {
+		if t.slots[i-1] != nil {
+			size = i
+			break
+		}
+	}
+	slots := make([]*tunnel, size)
+	copy(slots, t.slots)
+	t.slots = slots
 }
 
 // remove takes out a tunnel that is there.

@@ -55,6 +55,8 @@ type tunnel struct {
 	telling    bool // session.mtu-changed runs
 	prober     pmtu.Prober
 	bandwidth  uint32 // kbit/s, 0: no limit
+	wanted     uint32 // what the client asked for
+	asked      bool   // it has asked
 	limitSeq   uint16 // of the last LIMIT that was applied
 	limitKnown bool
 	successor  *request // what the client wants once this tunnel is gone

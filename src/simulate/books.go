@@ -133,9 +133,7 @@ func (sv *Server) settleRecords() {
 	if len(sv.records) != sv.core.Tunnels() {
 		sv.fail("has %d tunnels, want %d", sv.core.Tunnels(), len(sv.records))
 	}
-	if n := sv.core.Tunnels() + sv.core.Waiting(); n > sv.config.MaxTunnels {
-		sv.fail("has %d tunnels, with those who wait; %d were configured", n, sv.config.MaxTunnels)
-	}
+	sv.checkLimit()
 	if n := sv.core.Waiting(); n > sv.room() {
 		sv.fail("has %d clients waiting, at most %d can be served in time", n, sv.room())
 	}
@@ -143,6 +141,7 @@ func (sv *Server) settleRecords() {
 	if len(sv.records) > 32 && sv.world.steps%64 != 0 {
 		return
 	}
+	sv.checkFixed()
 	kernel := 0
 	for _, r := range sv.records {
 		if r.inKernel() && r.stage != creating {

@@ -107,6 +107,9 @@ func (n *Node) MTU() error {
 	if fixed := sv.config.PMTU; fixed != 0 {
 		want = fixed
 		wantClient = min(fixed, expected(o.v6(), 1500))
+		if sv.refixed { // what it measured before it can't measure again
+			wantClient = min(wantClient, mtu)
+		}
 	}
 	if mtu != n.mtu {
 		return fmt.Errorf("client %q means MTU %d, its interface has %d", n.Client.UUID, mtu, n.mtu)

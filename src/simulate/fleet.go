@@ -206,7 +206,9 @@ func (f *Fleet) full(n *Node) bool {
 func (f *Fleet) mischief() {
 	sv, n := f.servers[f.Random.IntN(len(f.servers))], f.nodes[f.Random.IntN(len(f.nodes))]
 	soon := func(do func()) { f.After(f.upTo(10*s), do) }
-	switch f.Random.IntN(18) {
+	switch f.Random.IntN(21) {
+	case 18, 19, 20:
+		f.reconfigure(sv)
 	case 0:
 		sv.Kill(f.upTo(20 * s))
 	case 1:

@@ -19,6 +19,7 @@ func (sv *Server) checkCreate(e *broker.Effect) {
 	} else if r.stage != verifying && r.stage != failing {
 		sv.fail("makes tunnel %d again", e.Tunnel)
 	}
+	fresh := sv.names[e.Tunnel] != r // else it was given while it was verified
 	if r.stage == failing {
 		delete(sv.names, r.Tunnel)
 	}
@@ -32,7 +33,7 @@ func (sv *Server) checkCreate(e *broker.Effect) {
 	if o := sv.ids[e.Tunnel]; o != nil && o.life == sv.life && !o.stuck {
 		sv.fail("makes tunnel %d, which is there", e.Tunnel)
 	}
-	if e.Tunnel < sv.config.TunnelIDBase || e.Tunnel >= sv.config.TunnelIDBase+uint32(sv.config.MaxTunnels) {
+	if fresh && e.Tunnel < sv.config.TunnelIDBase || fresh && e.Tunnel >= sv.config.TunnelIDBase+uint32(sv.config.MaxTunnels) {
 		sv.fail("makes tunnel %d, which is not in its range", e.Tunnel)
 	}
 }

@@ -42,6 +42,8 @@ type Server struct {
 	noOld    bool                       // it has said that it can't serve old clients
 	doubtful *record                    // whether it lives on is known after this turn
 	noted    [32]int                    // notes, by kind
+	refixed  bool                       // the fixed MTU has changed
+	most     int                        // tunnels and clients that wait, when the limit fell
 }
 
 // AddServer adds a broker that runs from now on.
@@ -67,7 +69,7 @@ func (w *World) AddServer(c config.Broker, o ServerOptions) *Server {
 // start begins a new process, which knows nothing of the one before.
 func (sv *Server) start() {
 	sv.life++
-	sv.alive, sv.wake, sv.noOld = true, 0, false
+	sv.alive, sv.wake, sv.noOld, sv.most = true, 0, false, 0
 	sv.pairs = make(map[pair]*object)
 	sv.making = nil
 	sv.hooks = make(map[uint64][]broker.Effect)
