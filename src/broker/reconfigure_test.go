@@ -247,3 +247,19 @@ func TestRemove(t *testing.T) {
 	}
 	r.prepare(bob, "b", 1, unique).is("bob ← ERROR", "# refused b: its broker section was removed")
 }
+
+// An ID is free, but the tunnels above the limit count, too.
+func TestSmallerLimitThanStand(t *testing.T) {
+	c := quiet
+	c.RateInterval = 2 * s
+	r := newRig(t, c, Options{})
+	r.up(alice, "a", 1, unique)
+	r.now += 2 * s
+	r.up(bob, "b", 1, unique)
+	r.prepare(carol, "c", 1, unique)
+	r.socket(100, wire.AppendError(nil))
+	r.gone(100)
+	r.reconfigure(func(c *config.Broker) { c.MaxTunnels = 1 })
+	same(t, only(r.run(2*s), "carol", "refused"), "2 carol ← ERROR", "2 # refused c: all tunnels are in use")
+	check(t, r.Broker)
+}
