@@ -57,6 +57,7 @@ type Daemon struct {
 	hooks    *hook.Runner
 	control  *control.Server
 	lists    lists
+	verifier verifier
 	signals  chan os.Signal
 	clock    clock
 	now      time.Duration // of this turn
@@ -164,6 +165,9 @@ func (d *Daemon) timeout() time.Duration {
 	if t, ok := d.lists.next(); ok {
 		at(t)
 	}
+	if t, ok := d.verifier.next(); ok {
+		at(t)
+	}
 	for _, s := range d.sections {
 		if t, ok := s.core.Due(); ok {
 			at(t)
@@ -196,6 +200,7 @@ func (d *Daemon) tick() {
 	}
 	d.control.Tick(d.now)
 	d.tickLists()
+	d.tickVerify()
 	d.quiet.flush(d.now)
 }
 

@@ -18,14 +18,12 @@ func (d *Daemon) runHook(s *section, e *broker.Effect) {
 	h := &d.config.Hooks
 	r := hook.Request{
 		Event: e.Hook.String(), Tunnel: e.Tunnel, Program: h.Program[e.Hook], Directory: h.Directory, Timeout: h.Timeout,
-		Tag: uint64(e.Tunnel)<<8 | uint64(e.Hook), Key: s.hookKey(e.Serial),
+		Tag: hookTag(e), Key: s.hookKey(e.Serial),
 	}
 	switch e.Hook {
 	case config.EventVerify:
-		// The directory's programs are run for every event, and one that does
-		// not know this one may well fail: only the program that was
-		// configured for it can refuse a client.
-		r.Directory = ""
+		d.verify(s, e)
+		return
 	case config.EventRateLimit:
 		if d.hooks.Waiting() > maxWaiting {
 			return
@@ -38,6 +36,8 @@ func (d *Daemon) runHook(s *section, e *broker.Effect) {
 	r.Args, r.Env = hookArguments(s, e)
 	d.hooks.Run(r)
 }
+
+func hookTag(e *broker.Effect) uint64 { return uint64(e.Tunnel)<<8 | uint64(e.Hook) }
 
 func hookArguments(s *section, e *broker.Effect) (args, env []string) {
 	id, session := strconv.Itoa(int(e.Tunnel)), strconv.Itoa(int(e.Session))
@@ -65,6 +65,10 @@ func hookArguments(s *section, e *broker.Effect) (args, env []string) {
 // collectHooks brings the results of hooks into the loop.
 func (d *Daemon) collectHooks() {
 	for _, r := range d.hooks.Done() {
+		if config.Event(r.Tag) == config.EventVerify {
+			d.verified(&r)
+			continue
+		}
 		s, serial := d.hookOwner(r.Key)
 		if s == nil {
 			continue

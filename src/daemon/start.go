@@ -56,6 +56,7 @@ func start(o Options) (_ *Daemon, err error) {
 	}
 	limit := 4 * runtime.NumCPU()
 	d.hooks = hook.New(limit, o.Log, d.wake.Notify)
+	d.verifier = newVerifier(limit / 2)
 	if err := d.makeSections(limit); err != nil {
 		return nil, err
 	}
