@@ -14,7 +14,7 @@ import (
 const (
 	many        = 500 // tunnels
 	parallel    = 100 // clients that are being set up at a time
-	setupRounds = 2   // of each kind
+	setupRounds = 3   // of each kind, the best of which counts
 	floodRounds = 2
 	floodRound  = 3 * time.Second
 	quietRounds = 2
@@ -101,15 +101,16 @@ func TestVMSetups(t *testing.T) {
 		return took
 	}
 	bare(down) // loads the modules
-	var floor, floorUp, floorBridged, plain, attached time.Duration
+	// A shared machine can only make it slower: the best round is nearest to the truth.
+	floor, floorUp, floorBridged, plain, attached := time.Hour, time.Hour, time.Hour, time.Hour, time.Hour
 	for range setupRounds {
-		floor += bare(down)
-		plain += broker("")
-		floorUp += bare(up)
-		attached += broker(bridgeSection)
-		floorBridged += bare(bridged)
+		floor = min(floor, bare(down))
+		plain = min(plain, broker(""))
+		floorUp = min(floorUp, bare(up))
+		attached = min(attached, broker(bridgeSection))
+		floorBridged = min(floorBridged, bare(bridged))
 	}
-	rate := func(d time.Duration) float64 { return setupRounds * many / d.Seconds() }
+	rate := func(d time.Duration) float64 { return many / d.Seconds() }
 	figures.ratio(t, "set-ups (bare: socket, tunnel, session)", "/s", rate(plain), rate(floor), 0.7, 0.1)
 	figures.ratio(t, "  (bare: and interface up, as the broker's)", "/s", rate(plain), rate(floorUp), 0.7, 0.4)
 	figures.ratio(t, "set-ups with bridge (bare: without)", "/s", rate(attached), rate(floor), 0.5, 0.05)

@@ -139,7 +139,11 @@ func (b *Broker) tunnelEvent(now time.Duration, ev *Event, t *tunnel) {
 		}
 	case EventLost:
 		if t.state == up {
-			b.close(now, t, ClosedLost)
+			why := ClosedLost
+			if ev.Fault == FaultAttach {
+				why = ClosedAttach
+			}
+			b.close(now, t, why)
 		}
 	case EventKick:
 		if t.state == up {
@@ -246,6 +250,9 @@ func (b *Broker) hook(h config.Event, t *tunnel) *Effect {
 	return e
 }
 
+// newProber has the first round come after a second or two: a client needs some
+// time for its end of the tunnel, and in a storm twelve datagrams for each of
+// those who have their answer would keep the others waiting.
 func newProber(now time.Duration, t *tunnel, random uint32) pmtu.Prober {
-	return pmtu.New(t.v6(), now+time.Duration(random%1000)*time.Millisecond)
+	return pmtu.New(t.v6(), now+time.Second+time.Duration(random%1000)*time.Millisecond)
 }

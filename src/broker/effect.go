@@ -18,9 +18,10 @@ const (
 	// EffectSend: send Message on the socket of Tunnel; padded with zeros to
 	// Size bytes if that is larger. EMSGSIZE comes back as EventTooBig.
 	EffectSend
-	// EffectCreate: make socket, kernel tunnel, session and interface with MTU,
-	// and attach it. EventCreated or EventCreateFailed comes back. Facts,
-	// Listener, PeerTunnel, PeerSession.
+	// EffectCreate: make socket, kernel tunnel and session, and then the
+	// interface: with MTU, attached, up. EventCreated comes back once the client
+	// may know of it, or EventCreateFailed; should the interface fail after
+	// that, EventLost. Facts, Listener, PeerTunnel, PeerSession.
 	EffectCreate
 	// EffectDestroy: remove all that EffectCreate made; EventDestroyed comes
 	// back when the interface is gone. Tunnel.
@@ -120,6 +121,7 @@ const (
 	ClosedDrained
 	RefusedRemoved
 	ClosedRemoved
+	ClosedAttach
 	// ReasonCount is the number of reasons.
 	ReasonCount
 )
@@ -133,6 +135,7 @@ var reasonText = [ReasonCount]string{
 	"kept out by allow_list or deny_list", "kept out by allow_list or deny_list",
 	"the broker is draining", "an operator closed it", "the broker is draining",
 	"its broker section was removed", "its broker section was removed",
+	"the interface could not be brought up or attached",
 }
 
 // String gives the reason in words.

@@ -17,14 +17,15 @@ const (
 	EventDatagram EventKind = iota + 1
 	// EventTunnelDatagram: a datagram came from the peer of Tunnel: Tunnel, Data.
 	EventTunnelDatagram
-	// EventCreated: EffectCreate was carried out: Tunnel.
+	// EventCreated: EffectCreate was carried out, or all that the client has to
+	// wait for: Tunnel.
 	EventCreated
 	// EventCreateFailed: EffectCreate failed and left nothing: Tunnel, Fault.
 	EventCreateFailed
 	// EventDestroyed: the interface of Tunnel is gone, as EffectDestroy asked.
 	EventDestroyed
 	// EventLost: the interface or socket of Tunnel is gone or useless and nobody
-	// asked for it: Tunnel.
+	// asked for it: Tunnel, Fault.
 	EventLost
 	// EventHookDone: a hook ended: Tunnel, Serial, Hook, Refused.
 	EventHookDone
@@ -40,7 +41,7 @@ const (
 	EventRemove
 )
 
-// Fault is why a tunnel could not be made.
+// Fault is why a tunnel could not be made, or was lost.
 type Fault uint8
 
 // The faults that the core treats differently.
@@ -48,6 +49,7 @@ const (
 	FaultOther      Fault = iota // whatever; this client is refused
 	FaultExists                  // the kernel has a tunnel of this ID already
 	FaultOldSession              // the kernel refused a second session with ID 1
+	FaultAttach                  // the interface can't be brought up or attached
 )
 
 // Event is something that happened. Data belongs to the caller and is not kept.

@@ -199,7 +199,7 @@ func TestPrepareRepeated(t *testing.T) {
 func TestPrepareRepeatedTellsTheMTU(t *testing.T) {
 	r := newRig(t, probing, Options{})
 	r.up(alice, "a", 7, unique)
-	r.run(0)
+	r.run(s)
 	r.prepare(alice, "a", 7, unique).is("100 ← TUNNEL 100 features 1")
 	r.socket(100, wire.AppendPMTUDAck(nil, 1472)).is("100 ← PMTU_NTFY 1446")
 	r.prepare(alice, "a", 7, unique).is("100 ← TUNNEL 100 features 1", "100 ← PMTU_NTFY 1446")

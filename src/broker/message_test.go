@@ -36,7 +36,7 @@ func TestKeepaliveNumber(t *testing.T) {
 func TestDiscovery(t *testing.T) {
 	r := newRig(t, probing, Options{})
 	r.up(alice, "a", 7, unique)
-	same(t, r.run(0), "0 100 ← PMTUD 1472", "0 100 ← PMTUD 1464", "0 100 ← PMTUD 1448", "0 100 ← PMTUD 1422", "0 100 ← PMTUD 1372", "0 100 ← PMTUD 1306")
+	same(t, r.run(s), "1 100 ← PMTUD 1472", "1 100 ← PMTUD 1464", "1 100 ← PMTUD 1448", "1 100 ← PMTUD 1422", "1 100 ← PMTUD 1372", "1 100 ← PMTUD 1306")
 	ack := func(payload uint16) *rig { return r.socket(100, wire.AppendPMTUDAck(nil, payload)) }
 	notify := func(mtu uint16) *rig { return r.socket(100, wire.AppendPMTUNtfy(nil, mtu)) }
 	// The first 1400 of a path; the outcome is awaited for two bursts.
@@ -63,7 +63,7 @@ func TestDiscovery(t *testing.T) {
 func TestDiscoveryTellsAgain(t *testing.T) {
 	r := newRig(t, probing, Options{})
 	r.up(alice, "a", 7, unique)
-	same(t, only(r.run(0), "NTFY"))
+	same(t, only(r.run(s), "NTFY"))
 	r.socket(100, wire.AppendPMTUDAck(nil, 1472)).is("100 ← PMTU_NTFY 1446")
 	r.run(29 * s)
 	same(t, only(r.run(s), "PMTU"), "1 100 ← PMTU_NTFY 1446", "1 100 ← PMTUD 1472", "1 100 ← PMTUD 1464", "1 100 ← PMTUD 1448",
@@ -108,7 +108,7 @@ func TestNotifiedOften(t *testing.T) {
 func TestNotifiedHint(t *testing.T) {
 	r := newRig(t, probing, Options{})
 	r.up(alice, "a", 7, unique)
-	r.run(0)
+	r.run(s)
 	r.socket(100, wire.AppendPMTUDAck(nil, 1472))
 	r.now += 10 * s
 	r.tick()
@@ -121,7 +121,7 @@ func TestNotifiedHint(t *testing.T) {
 func TestTooBig(t *testing.T) {
 	r := newRig(t, probing, Options{})
 	r.up(alice, "a", 7, unique)
-	r.run(0)
+	r.run(s)
 	r.event(Event{Kind: EventTooBig, Tunnel: 100, Size: 1499}).is()
 	r.socket(100, wire.AppendPMTUDAck(nil, 1464)).is("100 ← PMTU_NTFY 1438", "mtu 100 1438", "# mtu 100 a", "hook session.mtu-changed 100 1446→1438")
 	// An ICMP message for a frame starts a round.

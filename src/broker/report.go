@@ -59,6 +59,7 @@ var reasonLabels = [ReasonCount + 1]struct {
 	ClosedTimeout: {false, "timeout"}, ClosedByPeer: {false, "peer"}, ClosedReplaced: {false, "replaced"},
 	ClosedStopping: {false, "stopping"}, ClosedLost: {false, "lost"}, ClosedDenied: {false, "denied"},
 	ClosedKicked: {false, "kicked"}, ClosedDrained: {false, "drained"}, ClosedRemoved: {false, "removed"},
+	ClosedAttach: {false, "attach"},
 }
 
 // Label names the kind for programs: it is stable and unique.

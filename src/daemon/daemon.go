@@ -72,6 +72,8 @@ type Daemon struct {
 
 	listenFirst int // the event with which listeners' turn begins
 	failures    sendFailures
+	rises       rises
+	unborn      map[uint64]struct{} // by hook key: tunnels that ended before they were up
 }
 
 // queued is an event that came up while effects were carried out.
@@ -139,10 +141,12 @@ func (d *Daemon) loop() error {
 			}
 		}
 		d.tick()
+		d.raiseNext()
 		if d.stopBy != 0 && (d.idle() || d.now >= d.stopBy) {
 			return nil
 		}
-		if thick := n > 1 || n == 1 && d.now-last < gather; thick && d.now >= d.promptly {
+		thick := n > 1 || n == 1 && d.now-last < gather
+		if thick && d.now >= d.promptly && len(d.rises.queue) == 0 {
 			poll.Nap(gather)
 		}
 	}
@@ -155,6 +159,9 @@ func (d *Daemon) timeout() time.Duration {
 		if !waits || t < due {
 			due, waits = t, true
 		}
+	}
+	if len(d.rises.queue) > 0 {
+		at(d.rises.newcomer + quiet)
 	}
 	if d.retryAt != 0 {
 		at(d.retryAt)

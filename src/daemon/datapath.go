@@ -8,13 +8,18 @@ import (
 
 // datapath is what carries a tunnel's frames: the kernel, or nothing.
 type datapath interface {
-	// create makes tunnel, session and interface on p's socket and attaches it.
+	// create makes tunnel, session and interface on p's socket.
 	// On an error the caller closes the socket, which undoes everything.
 	create(d *Daemon, p *port, e *broker.Effect) error
+	// raise gives the interface its MTU, attaches it where tunnels of this MTU
+	// belong, and brings it up.
+	raise(d *Daemon, p *port, mtu int) error
 	setMTU(d *Daemon, p *port, mtu int) error
 	shape(p *port, kbit uint32) error
 	// watch takes in what happened to interfaces.
 	watch(d *Daemon)
+	// retry looks for masters that are gone; it tells whether any still is.
+	retry(d *Daemon) bool
 	// ready tells whether what a section needs is there.
 	ready(d *Daemon, s *section) error
 	close()
@@ -30,8 +35,10 @@ var (
 type noDatapath struct{}
 
 func (noDatapath) create(*Daemon, *port, *broker.Effect) error { return nil }
+func (noDatapath) raise(*Daemon, *port, int) error             { return nil }
 func (noDatapath) setMTU(*Daemon, *port, int) error            { return nil }
 func (noDatapath) shape(*port, uint32) error                   { return nil }
 func (noDatapath) watch(*Daemon)                               {}
+func (noDatapath) retry(*Daemon) bool                          { return false }
 func (noDatapath) ready(*Daemon, *section) error               { return nil }
 func (noDatapath) close()                                      {}

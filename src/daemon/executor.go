@@ -77,10 +77,14 @@ func (d *Daemon) create(s *section, e *broker.Effect) {
 	case errors.Is(err, errSessionExists) && e.Session == 1:
 		fault = broker.FaultOldSession
 	}
-	if d.quiet.allow(d.now, "setup") {
-		d.log.Error("can't make a tunnel", "broker", s.config.Name, "tunnel", e.Tunnel, "uuid", e.UUID, "error", err)
-	}
+	d.setupFailed(s, &e.Facts, err)
 	d.later(s, broker.Event{Kind: broker.EventCreateFailed, Tunnel: e.Tunnel, Fault: fault})
+}
+
+func (d *Daemon) setupFailed(s *section, f *broker.Facts, err error) {
+	if d.quiet.allow(d.now, "setup") {
+		d.log.Error("can't make a tunnel", "broker", s.config.Name, "tunnel", f.Tunnel, "uuid", f.UUID, "error", err)
+	}
 }
 
 func (d *Daemon) build(s *section, e *broker.Effect) (_ *port, err error) {
@@ -101,7 +105,18 @@ func (d *Daemon) build(s *section, e *broker.Effect) (_ *port, err error) {
 	if err := d.datapath.create(d, p, e); err != nil {
 		return nil, err
 	}
-	return p, d.poller.Add(fd, tokenTunnel|uint64(e.Tunnel), poll.Read)
+	if err := d.poller.Add(fd, tokenTunnel|uint64(e.Tunnel), poll.Read); err != nil {
+		return nil, err
+	}
+	if !d.rises.careful {
+		d.raiseLater(p, &e.Facts)
+		return p, nil
+	}
+	if err := d.datapath.raise(d, p, e.MTU); err != nil {
+		return nil, err
+	}
+	d.rises.careful = false
+	return p, nil
 }
 
 // maxStrays bounds rescue: more small datagrams than a socket can hold.
@@ -157,6 +172,10 @@ func (d *Daemon) gone(p *port) {
 func (d *Daemon) setMTU(s *section, e *broker.Effect) {
 	p := d.ports.get(e.Tunnel)
 	if p == nil || p.index == 0 {
+		return
+	}
+	if p.rise != nil {
+		p.rise.mtu = e.MTU
 		return
 	}
 	if err := d.datapath.setMTU(d, p, e.MTU); err != nil {

@@ -76,14 +76,16 @@ func (k *kernel) create(d *Daemon, p *port, e *broker.Effect) error {
 	} else if err != nil {
 		return err
 	}
-	if p.index, err = k.link.Index(p.name); err != nil {
-		return err
-	}
-	b := d.config.BridgeFor(p.section.config.Name, e.MTU)
+	p.index, err = k.link.Index(p.name)
+	return err
+}
+
+func (k *kernel) raise(d *Daemon, p *port, mtu int) error {
+	b := d.config.BridgeFor(p.section.config.Name, mtu)
 	if b == nil {
-		return k.link.Up(p.index, e.MTU)
+		return k.link.Up(p.index, mtu)
 	}
-	return k.attach(d, p, b, e.MTU)
+	return k.attach(d, p, b, mtu)
 }
 
 func (k *kernel) shape(p *port, kbit uint32) error {
@@ -93,10 +95,9 @@ func (k *kernel) shape(p *port, kbit uint32) error {
 	return k.shaper.Set(p.index, kbit)
 }
 
-// watch takes in what happened to interfaces: tunnels' that have gone, and
-// masters that came or went.
+// watch takes in which interfaces have gone.
 func (k *kernel) watch(d *Daemon) {
-	err := k.monitor.Read(func(ev link.Event) { k.seen(d, ev) })
+	err := k.monitor.Read(func(index int, name string) { k.lost(d, index, name) })
 	if err != nil && !errors.Is(err, nl.ErrOverrun) {
 		if d.quiet.allow(d.now, "watch") {
 			d.log.Error("can't watch interfaces", "error", err)
@@ -106,38 +107,32 @@ func (k *kernel) watch(d *Daemon) {
 		return
 	}
 	there := make(map[int]bool, len(d.ports.byIndex))
-	if err := k.link.List(func(ev link.Event) { there[ev.Index] = true; k.seen(d, ev) }); err != nil {
+	if err := k.link.List(func(l link.Link) { there[l.Index] = true }); err != nil {
 		d.log.Error("can't list interfaces", "error", err)
 		return
 	}
 	for index, p := range d.ports.byIndex {
 		if !there[index] {
-			k.portGone(d, p)
+			k.lost(d, index, p.name)
+		}
+	}
+	for name, m := range k.masters {
+		if m.index != 0 && !there[m.index] {
+			k.lost(d, m.index, name)
 		}
 	}
 }
 
-func (k *kernel) seen(d *Daemon, ev link.Event) {
-	if ev.Gone {
-		if p := d.ports.byIndex[ev.Index]; p != nil {
-			k.portGone(d, p)
-			return
-		}
-		for name, m := range k.masters {
-			if m.index == ev.Index {
-				d.log.Warn("interface gone: tunnels can't be attached", "interface", name)
-				*m = master{}
-			}
-		}
-		d.linkGone(ev.Name)
+func (k *kernel) lost(d *Daemon, index int, name string) {
+	if p := d.ports.byIndex[index]; p != nil {
+		k.detached(p)
+		d.gone(p)
 		return
 	}
-	if m := k.masters[ev.Name]; m != nil && m.index == 0 {
-		k.reattach(d, ev.Name)
+	if m := k.masters[name]; m != nil && m.index == index {
+		d.log.Warn("interface gone: tunnels can't be attached", "interface", name)
+		*m = master{}
+		d.retryAt = d.now + retryGap
 	}
-}
-
-func (k *kernel) portGone(d *Daemon, p *port) {
-	k.detached(p)
-	d.gone(p)
+	d.linkGone(name)
 }

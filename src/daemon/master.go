@@ -121,11 +121,32 @@ func (k *kernel) detached(p *port) {
 	p.master = ""
 }
 
-// reattach gives a master that was made anew its tunnels back.
-func (k *kernel) reattach(d *Daemon, name string) {
-	if k.find(name) != nil {
-		return
+// retry gives masters that were made anew their tunnels back. The kernel could
+// tell of new interfaces, but then of every tunnel's as well.
+func (k *kernel) retry(d *Daemon) (missing bool) {
+	for name, m := range k.masters {
+		switch {
+		case m.index != 0 || !k.wanted(d, name):
+		case k.find(name) != nil:
+			missing = true
+		default:
+			k.reattach(d, name)
+		}
 	}
+	return missing
+}
+
+// wanted tells whether tunnels should be attached to a master.
+func (k *kernel) wanted(d *Daemon, name string) bool {
+	for _, p := range d.ports.byIndex {
+		if p.master == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (k *kernel) reattach(d *Daemon, name string) {
 	for _, p := range d.ports.byIndex {
 		if p.master != name {
 			continue

@@ -21,6 +21,7 @@ type port struct {
 	name         string // of the interface
 	index        int    // of the interface, 0: none or gone
 	master       string // where it is attached, "": nowhere
+	rise         *rise  // what is left to do, nil once it is up
 	silentErrors int
 }
 

@@ -65,7 +65,7 @@ func (d *Daemon) listenerReady(ev *poll.Event) {
 
 // handshake hands in a datagram that came to a listener, or should have.
 func (d *Daemon) handshake(s *section, listener int, peer, local netipAddrPort, data []byte) {
-	d.promptly = d.now + prompt
+	d.promptly, d.rises.newcomer = d.now+prompt, d.now
 	d.event = broker.Event{Kind: broker.EventDatagram, Listener: listener, Peer: peer, Local: local, Data: data}
 	d.handle(s, &d.event)
 }

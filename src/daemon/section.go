@@ -56,6 +56,9 @@ func endpoints(c *config.Broker) []netip.AddrPort {
 // again later.
 func (d *Daemon) openListeners() {
 	d.retryAt = 0
+	if d.datapath.retry(d) {
+		d.retryAt = d.now + retryGap
+	}
 	for _, s := range d.sections {
 		if len(s.listeners) > 0 {
 			continue

@@ -39,7 +39,7 @@ func start(o Options) (_ *Daemon, err error) {
 	d := &Daemon{
 		config: c, log: o.Log, clock: newClock(), signals: make(chan os.Signal, 4),
 		ports: ports{byIndex: make(map[int]*port)},
-		quiet: limitedLog{log: o.Log, kinds: make(map[string]*logKind)},
+		quiet: limitedLog{log: o.Log, kinds: make(map[string]*logKind)}, unborn: make(map[uint64]struct{}),
 	}
 	d.now = d.clock.now()
 	for _, notice := range c.Notices {

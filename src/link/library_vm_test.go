@@ -25,15 +25,15 @@ func TestLibraryAgrees(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours := make(map[int]Event)
-	if err := c.List(func(e Event) { ours[e.Index] = e }); err != nil {
+	ours := make(map[int]Link)
+	if err := c.List(func(e Link) { ours[e.Index] = e }); err != nil {
 		t.Fatal(err)
 	}
 	if len(ours) != len(theirs) {
 		t.Errorf("%d interfaces, the library has %d", len(ours), len(theirs))
 	}
 	for _, l := range theirs {
-		want := Event{Index: int(l.Index), Name: l.Attributes.Name, MTU: int(l.Attributes.MTU), Up: l.Flags&unix.IFF_UP != 0}
+		want := Link{Index: int(l.Index), Name: l.Attributes.Name, MTU: int(l.Attributes.MTU), Up: l.Flags&unix.IFF_UP != 0}
 		if l.Attributes.Master != nil {
 			want.Master = int(*l.Attributes.Master)
 		}

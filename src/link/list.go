@@ -13,20 +13,19 @@ const (
 	skipStats  = 1 << 3 // RTEXT_FILTER_SKIP_STATS, linux/rtnetlink.h: leaves out the counters of each address family
 )
 
-// Event is the state of an interface, when listed or changed.
-type Event struct {
+// Link is the state of an interface.
+type Link struct {
 	Index  int
 	Name   string
-	Gone   bool // the interface was removed; the rest is as it was
-	Master int  // index of the bridge or other master, 0 without
+	Master int // index of the bridge or other master, 0 without
 	MTU    int
 	Up     bool // as set (IFF_UP), whatever the carrier does
 }
 
 // List calls f for every interface. One may come twice, or be gone when it comes: what a Monitor that was opened before reports
 // after the list makes it right. f must not use the Conn.
-func (c *Conn) List(f func(Event)) error {
-	return c.dump("list interfaces", 0, func() {}, func(e Event, name, _ []byte) {
+func (c *Conn) List(f func(Link)) error {
+	return c.dump("list interfaces", 0, func() {}, func(e Link, name, _ []byte) {
 		e.Name = string(name)
 		f(e)
 	})
@@ -39,7 +38,7 @@ func (c *Conn) Ports(master string) (int, error) {
 		return 0, err
 	}
 	n := 0
-	err = c.dump("list the ports of "+master, index, func() { n = 0 }, func(e Event, _, _ []byte) {
+	err = c.dump("list the ports of "+master, index, func() { n = 0 }, func(e Link, _, _ []byte) {
 		if e.Master == index { // old kernels list all interfaces
 			n++
 		}
@@ -67,7 +66,7 @@ func (c *Conn) IsBridge(name string) (bool, error) {
 	return bridge, err
 }
 
-func (c *Conn) dump(op string, master int, begin func(), each func(e Event, name, kind []byte)) error {
+func (c *Conn) dump(op string, master int, begin func(), each func(e Link, name, kind []byte)) error {
 	m := c.query(op, 0)
 	if master != 0 {
 		m.U32(unix.IFLA_MASTER, uint32(master))
@@ -98,9 +97,9 @@ func (c *Conn) query(op string, index int) *nl.Message {
 }
 
 // parse reads an RTM_NEWLINK or RTM_DELLINK: an ifinfomsg and attributes. Name and kind alias the body.
-func parse(body []byte) (e Event, name, kind []byte, err error) { return parseIn(nl.Host, body) }
+func parse(body []byte) (e Link, name, kind []byte, err error) { return parseIn(nl.Host, body) }
 
-func parseIn(order nl.Order, body []byte) (e Event, name, kind []byte, err error) {
+func parseIn(order nl.Order, body []byte) (e Link, name, kind []byte, err error) {
 	if len(body) < unix.SizeofIfInfomsg {
 		return e, nil, nil, nl.ErrMalformed
 	}
