@@ -135,8 +135,7 @@ func TestFixedMTUComesAndGoes(t *testing.T) {
 	same(t, only(r.lines(), "100"), "100 ← PMTU_NTFY 1350", "mtu 100 1350", "# mtu 100 a", "hook session.mtu-changed 100 1300→1350")
 	// Back to what the path allows: that is measured again.
 	r.reconfigure(func(c *config.Broker) { c.PMTU = 0 }).is()
-	r.tick()
-	if probes := only(r.lines(), "100 ← PMTUD"); len(probes) != 6 {
+	if probes := only(r.run(s), "100 ← PMTUD"); len(probes) != 6 {
 		t.Errorf("probes %q", probes)
 	}
 	r.socket(100, wire.AppendPMTUDAck(nil, 1500-28))
