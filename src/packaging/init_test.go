@@ -122,12 +122,13 @@ func TestCommands(t *testing.T) {
 	r.say("status", "inactive\n", 3)
 	r.want("start", "started")
 	r.say("status", "running\ndone status\n", 0)
-	r.say("tunnels", "done status\n", 0)
+	r.say("tunnels", "a tunnel\n", 0)
 	r.say("drain", "done drain\n", 0)
 	r.say("undrain", "done drain off\n", 0)
 	r.say("check", "", 0)
 	r.set("refuses", "no broker answers there\n")
 	r.say("drain", "no broker answers there\n", 1)
+	r.say("tunnels", "no broker answers there\n", 1)
 	r.say("status", "running\nno broker answers there\n", 0)
 }
 

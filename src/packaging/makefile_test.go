@@ -94,6 +94,7 @@ var brokerFiles = []string{
 	"644 usr/share/tunneldigger-broker/hooks/50-batman-adv",
 	"644 usr/share/tunneldigger-broker/hooks/50-olsr",
 	"644 usr/share/tunneldigger-broker/hooks/60-nft-block",
+	"644 usr/share/ucode/node-exporter/lib/tunneldigger.uc",
 }
 
 // sortPaths sorts lines "MODE PATH" by path.

@@ -76,10 +76,12 @@ func TestRPCDList(t *testing.T) {
 }
 
 func TestRPCDCall(t *testing.T) {
-	const status = `{"version": "1.2", "tunnels": [{"id": 100, "uuid": "a"}, {"id": 101, "uuid": "b"}]}`
+	// As the program has it: a line for each tunnel. See package status.
+	const head, list = `{"version":"1.2","brokers":[{"name":"a","tunnels":2}]`, "\n{\"id\":100,\"uuid\":\"a\"},\n{\"id\":101,\"uuid\":\"b\"}"
+	const status = head + `,"tunnels":[` + list + "]}"
 	for _, test := range []struct{ method, input, asked, want string }{
-		{"status", "{ }", "status|--json", status},
-		{"tunnels", "{ }", "status|--json", `{"tunnels": [{"id": 100, "uuid": "a"}, {"id": 101, "uuid": "b"}]}`},
+		{"status", "{ }", "status|--json", head + "}"},
+		{"tunnels", "{ }", "status|--json", `{"tunnels":[` + list + `]}`},
 		{"drain", "{ }", "drain", ""},
 		{"drain", `{"off":false}`, "drain", ""},
 		{"drain", `{"off":true}`, "drain|off", ""},
@@ -141,6 +143,22 @@ func TestRPCDCall(t *testing.T) {
 		}
 		if _, err := os.Stat(filepath.Join(state, "pwned")); err == nil {
 			t.Errorf("%s %s was carried out", test.method, test.input)
+		}
+	}
+}
+
+func TestRPCDStatusWithoutTunnels(t *testing.T) {
+	state := t.TempDir()
+	for text, want := range map[string]map[string]any{
+		`{"a":1,"tunnels":[]}`:           {"a": 1.0},
+		"{\n\"a\":1,\n\"tunnels\":\n[]}": {"a": 1.0, "tunnels": []any{}}, // written in another way, it comes whole
+	} {
+		says(t, state, "says", text+"\n")
+		if got, _ := rpcd(t, state, "", "call", "status"); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+		if got, _ := rpcd(t, state, "", "call", "tunnels"); !reflect.DeepEqual(got, map[string]any{"tunnels": []any{}}) {
+			t.Errorf("%s: %v, want no tunnels", text, got)
 		}
 	}
 }

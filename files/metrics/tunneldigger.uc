@@ -1,0 +1,47 @@
+// The broker's metrics, for prometheus-node-exporter-ucode. That is confined to ubus, so rpcd is asked; names and values
+// are those that `tunneldigger-broker status --prometheus` prints.
+const status = ubus.call("tunneldigger-broker", "status");
+
+if (!status || !status.brokers)
+	return false;
+
+gauge("tunneldigger_build_info", "The version of the program; the value is always 1.")({ version: status.version }, 1);
+gauge("tunneldigger_start_time_seconds", "When the broker began to serve, in seconds since 1970.")({}, status.started);
+gauge("tunneldigger_resident_memory_bytes", "Resident memory of the process.")({}, status.memory_resident_bytes);
+gauge("tunneldigger_hooks_running", "Hooks that run.")({}, status.hooks.running);
+gauge("tunneldigger_hooks_waiting", "Hooks that wait for their turn.")({}, status.hooks.waiting);
+counter("tunneldigger_hooks_ended_total", "Hooks that have ended.")({}, status.hooks.ended);
+counter("tunneldigger_hooks_failed_total", "Hooks that have failed or were killed.")({}, status.hooks.failed);
+counter("tunneldigger_send_failures_total", "Datagrams that could not be sent.")({}, status.send_failures);
+
+// one sample for each broker section
+function each(metric, value) {
+	for (let broker in status.brokers)
+		metric({ broker: broker.name }, value(broker));
+}
+
+// one sample for each member of an object in each broker section
+function members(metric, label, object) {
+	for (let broker in status.brokers) {
+		for (let name, value in object(broker)) {
+			let labels = { broker: broker.name };
+			labels[label] = name;
+			metric(labels, value);
+		}
+	}
+}
+
+each(gauge("tunneldigger_listening", "Whether the broker listens; 0 while it waits for an interface or address."),
+	(broker) => length(broker.listening) > 0);
+each(gauge("tunneldigger_draining", "Whether the broker is being drained."), (broker) => broker.draining);
+each(gauge("tunneldigger_tunnels", "Tunnels, those included that are coming or going."), (broker) => broker.tunnels);
+each(gauge("tunneldigger_tunnels_limit", "How many tunnels there may be."), (broker) => broker.limit);
+each(gauge("tunneldigger_waiting_clients", "Clients in the queue."), (broker) => broker.queued);
+members(counter("tunneldigger_requests_total", "Requests of a handshake."), "kind",
+	(broker) => ({ cookie: broker.cookies, prepare: broker.prepares, usage: broker.usages }));
+each(counter("tunneldigger_repeated_prepares_total", "Requests for a tunnel that stood already."), (broker) => broker.repeats);
+each(counter("tunneldigger_tunnels_opened_total", "Tunnels that came up."), (broker) => broker.opened);
+members(counter("tunneldigger_tunnels_closed_total", "Tunnels that were closed."), "reason", (broker) => broker.closed);
+members(counter("tunneldigger_clients_refused_total", "Clients that were refused."), "reason", (broker) => broker.refused);
+members(counter("tunneldigger_datagrams_dropped_total", "Datagrams that were dropped without an answer."), "kind",
+	(broker) => broker.dropped);
