@@ -10,13 +10,13 @@ const sweep = 16
 
 // Limiter allows each key count times per period, with the whole count at once
 // as burst. It remembers at most max keys. When it is full, a new key takes the
-// place of the one that is nearest to being allowed everything again, which
+// place of the one that is nearest to being the same as one never seen, which
 // loses the least: a flood of forged identities costs memory for max keys and
 // no more.
 //
 // It keeps one number a key: the time at which the key has its whole burst
 // back (the generic cell rate algorithm), so a key whose time has passed is
-// the same as one never seen.
+// the same as one never seen. For [Limiter.Check] there is a hold-off beside it.
 type Limiter[K comparable] struct {
 	step    time.Duration // what one use costs
 	period  time.Duration // burst: how far ahead of now a key's time may run
@@ -29,6 +29,7 @@ type Limiter[K comparable] struct {
 type entry[K comparable] struct {
 	key  K
 	full time.Duration // when the key has its whole burst back
+	holdOff
 }
 
 // NewLimiter makes a Limiter; count below 1 or a period of 0 makes one that
@@ -58,8 +59,41 @@ func (l *Limiter[K]) Set(now time.Duration, count int, period time.Duration) {
 // Allow tells whether key may go on at now, and counts it if so. A refused try
 // does not count: who waits long enough gets in.
 func (l *Limiter[K]) Allow(key K, now time.Duration) bool {
+	if i, known := l.index[key]; known && !l.has(i, now) {
+		return false
+	}
+	l.Take(key, now)
+	return true
+}
+
+// Check tells whether key may go on at now, and does not count it: that is for
+// Take, when nothing else is in the way. A refused key is held off for a while,
+// and for longer if it comes again all the same, see [Verdict].
+func (l *Limiter[K]) Check(key K, now time.Duration) Verdict {
+	i, known := l.index[key]
+	if !known {
+		return Free
+	}
+	e := &l.entries[i]
+	switch {
+	case e.holds(now):
+		return HeldOff
+	case l.has(i, now):
+		return Free
+	}
+	e.begin(now, l.period)
+	return TooMany
+}
+
+// has tells whether entry i may be used at now.
+func (l *Limiter[K]) has(i int, now time.Duration) bool {
+	return max(l.entries[i].full, now)+l.step-now <= l.period
+}
+
+// Take counts one use of key.
+func (l *Limiter[K]) Take(key K, now time.Duration) {
 	if l.step == 0 {
-		return true
+		return
 	}
 	i, known := l.index[key]
 	if !known {
@@ -72,16 +106,27 @@ func (l *Limiter[K]) Allow(key K, now time.Duration) bool {
 		l.entries[i] = entry[K]{key: key}
 		l.index[key] = i
 	}
-	full := max(l.entries[i].full, now) + l.step
-	if full-now > l.period {
-		return false
-	}
-	l.entries[i].full = full
-	return true
+	e := &l.entries[i]
+	e.full = max(e.full, now) + l.step
 }
 
 // Len is the number of keys remembered.
 func (l *Limiter[K]) Len() int { return len(l.entries) }
+
+// Held is the number of keys that are held off at now.
+func (l *Limiter[K]) Held(now time.Duration) (n int) {
+	for i := range l.entries {
+		if now < l.entries[i].until {
+			n++
+		}
+	}
+	return n
+}
+
+// useful is until when entry i makes a difference.
+func (l *Limiter[K]) useful(i int) time.Duration {
+	return max(l.entries[i].full, l.entries[i].forgotten(l.period))
+}
 
 // place finds room for a new key: the end, while there is some, or the entry
 // among the next few that is the least use to keep.
@@ -89,11 +134,11 @@ func (l *Limiter[K]) place(now time.Duration) int {
 	best := -1
 	for n := 0; n < min(sweep, len(l.entries)); n++ {
 		l.hand = (l.hand + 1) % len(l.entries)
-		if best < 0 || l.entries[l.hand].full < l.entries[best].full {
+		if best < 0 || l.useful(l.hand) < l.useful(best) {
 			best = l.hand
 		}
 	}
-	if best >= 0 && (l.entries[best].full <= now || len(l.entries) >= l.max) {
+	if best >= 0 && (l.useful(best) <= now || len(l.entries) >= l.max) {
 		return best
 	}
 	return len(l.entries)
@@ -113,20 +158,28 @@ func AddrKey(addr netip.Addr) netip.Addr {
 	return prefix.Addr()
 }
 
-// Each calls f for every key with when it has its whole burst back, in an order
-// in which Put makes a Limiter that forgets in the same order.
-func (l *Limiter[K]) Each(f func(key K, full time.Duration)) {
+// Used is all that a Limiter remembers of a key.
+type Used struct {
+	Full  time.Duration // when it has its whole burst back
+	Until time.Duration // end of its last hold-off, 0: there was none
+	Level uint8         // how often that was doubled
+	Again bool          // it came again before that end
+}
+
+// Each calls f for every key, in an order in which Put makes a Limiter that
+// forgets in the same order.
+func (l *Limiter[K]) Each(f func(K, Used)) {
 	for n := range l.entries {
 		e := &l.entries[(l.hand+n)%len(l.entries)]
-		f(e.key, e.full)
+		f(e.key, Used{e.full, e.until, e.level, e.again})
 	}
 }
 
 // Put takes in what Each of another Limiter gave, as far as there is room.
-func (l *Limiter[K]) Put(key K, full time.Duration) {
+func (l *Limiter[K]) Put(key K, u Used) {
 	if _, known := l.index[key]; known || l.step == 0 || len(l.entries) >= l.max {
 		return
 	}
 	l.index[key] = len(l.entries)
-	l.entries = append(l.entries, entry[K]{key, full})
+	l.entries = append(l.entries, entry[K]{key, u.Full, holdOff{u.Until, min(u.Level, holdDoublings), u.Again}})
 }

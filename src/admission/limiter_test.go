@@ -119,6 +119,7 @@ func TestLimiterDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() {
 		l.Allow(addr, 0)
 		l.Allow(addr, 0)
+		l.Check(addr, 0)
 		addr = addr.Next()
 	}); n != 0 {
 		t.Errorf("%v allocations for a new key in a full limiter", n)

@@ -1,6 +1,9 @@
 package admission
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Patience is how long a newcomer may wait in the queue. A client repeats
 // PREPARE for 15 s before it gives up on a broker (PROTOCOL.md, "Set-up"); what
@@ -10,13 +13,26 @@ const Patience = 12 * time.Second
 // Queue holds newcomers in the order in which they came, each key once. It is
 // paced: one entry leaves per interval. A Queue with interval 0 has no room
 // and is never needed: Ready is always true.
+//
+// It is shared out fairly between sources. One source may have all of it while
+// nobody else wants any; when it is full, a newcomer of a source that has less
+// takes the place of the last one of the source that has the most. So who waits
+// is served in time, or told at once that it will not be.
 type Queue[K comparable, V any] struct {
 	interval time.Duration
 	next     time.Duration // when the next one may go
-	values   map[K]*V
-	order    []K // a ring of fixed length
-	first    int
-	length   int
+	index    map[K]int32   // into places
+	sources  map[netip.Addr]int
+	places   []place[K, V] // the first is the ring's hinge: before the first, after the last
+	free     int32         // the first free place, linked by after; 0: none but new ones
+	room     int
+}
+
+type place[K comparable, V any] struct {
+	before, after int32
+	key           K
+	source        netip.Addr
+	value         V
 }
 
 // NewQueue makes a queue that lets one newcomer through per interval and has
@@ -24,15 +40,16 @@ type Queue[K comparable, V any] struct {
 func NewQueue[K comparable, V any](interval time.Duration) *Queue[K, V] {
 	q := &Queue[K, V]{interval: interval}
 	if interval > 0 {
-		q.order = make([]K, max(1, int(Patience/interval)))
-		q.values = make(map[K]*V)
+		q.room = max(1, int(Patience/interval))
+		q.index, q.sources = make(map[K]int32), make(map[netip.Addr]int)
+		q.places = make([]place[K, V], 1)
 	}
 	return q
 }
 
 // Ready tells whether a newcomer may be served at now without waiting.
 func (q *Queue[K, V]) Ready(now time.Duration) bool {
-	return q.interval == 0 || q.length == 0 && now >= q.next
+	return q.interval == 0 || len(q.index) == 0 && now >= q.next
 }
 
 // Served notes that a newcomer was served at now: the next one may follow an
@@ -40,74 +57,111 @@ func (q *Queue[K, V]) Ready(now time.Duration) bool {
 // closer than the interval, as connection_rate_limit promises.
 func (q *Queue[K, V]) Served(now time.Duration) { q.next = now + q.interval }
 
-// Get finds the entry of key; the pointer is good until the entry leaves.
+// Get finds the entry of key; the pointer is good until the next Push.
 func (q *Queue[K, V]) Get(key K) (*V, bool) {
-	v, ok := q.values[key]
-	return v, ok
+	i, ok := q.index[key]
+	if !ok {
+		return nil, false
+	}
+	return &q.places[i].value, true
 }
 
-// Push puts a newcomer at the end; false when there is no room. The key must
-// not be in the queue.
-func (q *Queue[K, V]) Push(key K, value V) bool {
-	if q.length == len(q.order) {
-		return false
+// Push puts a newcomer from a source at the end; false when there is no room for
+// it. The key must not be in the queue. gone is who had to leave for it, if moved
+// says so.
+func (q *Queue[K, V]) Push(key K, source netip.Addr, value V) (gone V, moved, ok bool) {
+	if len(q.index) >= q.room {
+		last := q.richest(q.sources[source])
+		if last == 0 {
+			return gone, false, false
+		}
+		gone, moved = q.remove(last), true
 	}
-	q.order[(q.first+q.length)%len(q.order)] = key
-	q.length++
-	q.values[key] = &value
-	return true
+	i := q.free
+	if i == 0 {
+		i = int32(len(q.places))
+		q.places = append(q.places, place[K, V]{})
+	} else {
+		q.free = q.places[i].after
+	}
+	before := q.places[0].before
+	q.places[i] = place[K, V]{before: before, key: key, source: source, value: value}
+	q.places[before].after, q.places[0].before = i, i
+	q.index[key] = i
+	q.sources[source]++
+	return gone, moved, true
+}
+
+// richest finds the last newcomer of the source that has the most; 0 if none has
+// two more than has, so that nothing would be fairer without it.
+func (q *Queue[K, V]) richest(has int) (last int32) {
+	if len(q.sources) == len(q.index) { // each has one
+		return 0
+	}
+	most := has + 1
+	for i := q.places[0].before; i != 0; i = q.places[i].before {
+		if n := q.sources[q.places[i].source]; n > most {
+			last, most = i, n
+		}
+	}
+	return last
 }
 
 // Pop takes the first newcomer if one may be served at now. The caller says by
 // Served whether it made use of the turn; a stale entry costs none.
 func (q *Queue[K, V]) Pop(now time.Duration) (value V, ok bool) {
-	if q.length == 0 || now < q.next {
+	if len(q.index) == 0 || now < q.next {
 		return value, false
 	}
-	var none K
-	key := q.order[q.first]
-	q.order[q.first] = none
-	q.first = (q.first + 1) % len(q.order)
-	q.length--
-	value = *q.values[key]
-	delete(q.values, key)
-	return value, true
+	return q.remove(q.places[0].after), true
 }
 
 // Remove takes out, in order, all those that out says true of, and hands each to
 // gone. Both are not to touch the queue.
 func (q *Queue[K, V]) Remove(out func(*V) bool, gone func(*V)) {
-	kept := 0
-	for i := 0; i < q.length; i++ {
-		key := q.order[(q.first+i)%len(q.order)]
-		v := q.values[key]
-		if out(v) {
-			delete(q.values, key)
-			gone(v)
-			continue
-		}
-		q.order[(q.first+kept)%len(q.order)] = key
-		kept++
+	if len(q.index) == 0 {
+		return
 	}
-	q.length = kept
+	for i := q.places[0].after; i != 0; {
+		after := q.places[i].after
+		if out(&q.places[i].value) {
+			value := q.remove(i)
+			gone(&value)
+		}
+		i = after
+	}
 }
 
-// Due is when Pop has something to give; ok is false while the queue is empty.
-func (q *Queue[K, V]) Due() (at time.Duration, ok bool) { return q.next, q.length > 0 }
-
-// Len is the number of newcomers that wait.
-func (q *Queue[K, V]) Len() int { return q.length }
-
-// Room is how many can wait at most.
-func (q *Queue[K, V]) Room() int { return len(q.order) }
+func (q *Queue[K, V]) remove(i int32) V {
+	p := q.places[i]
+	q.places[p.before].after, q.places[p.after].before = p.after, p.before
+	delete(q.index, p.key)
+	if q.sources[p.source]--; q.sources[p.source] == 0 {
+		delete(q.sources, p.source)
+	}
+	q.places[i] = place[K, V]{after: q.free}
+	q.free = i
+	return p.value
+}
 
 // Each calls f for every newcomer that waits, in order.
 func (q *Queue[K, V]) Each(f func(key K, value *V)) {
-	for n := 0; n < q.length; n++ {
-		key := q.order[(q.first+n)%len(q.order)]
-		f(key, q.values[key])
+	if len(q.index) == 0 {
+		return
+	}
+	for i := q.places[0].after; i != 0; i = q.places[i].after {
+		f(q.places[i].key, &q.places[i].value)
 	}
 }
 
+// Due is when Pop has something to give; ok is false while the queue is empty.
+func (q *Queue[K, V]) Due() (at time.Duration, ok bool) { return q.next, len(q.index) > 0 }
+
 // Resume has the next newcomer go at the time that Due of another Queue gave.
 func (q *Queue[K, V]) Resume(next time.Duration) { q.next = next }
+
+// Len is the number of newcomers that wait.
+func (q *Queue[K, V]) Len() int { return len(q.index) }
+
+// Room is how many can wait at most.
+func (q *Queue[K, V]) Room() int { return q.room }

@@ -1,12 +1,23 @@
 package admission
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
 )
 
 const ms = time.Millisecond
+
+// push puts a newcomer in from a source of its own.
+func push[K comparable, V any](q *Queue[K, V], key K, value V) bool {
+	var source [16]byte
+	copy(source[:], fmt.Sprint(key))
+	_, moved, ok := q.Push(key, netip.AddrFrom16(source), value)
+	return ok && !moved
+}
 
 func TestQueueOff(t *testing.T) {
 	q := NewQueue[int, string](0)
@@ -16,7 +27,7 @@ func TestQueueOff(t *testing.T) {
 		}
 		q.Served(0)
 	}
-	if q.Push(1, "a") || q.Room() != 0 {
+	if push(q, 1, "a") || q.Room() != 0 {
 		t.Error("a queue without an interval has room")
 	}
 	if _, ok := q.Get(1); ok {
@@ -70,11 +81,11 @@ func TestQueueOrder(t *testing.T) {
 		if q.Ready(0) {
 			t.Fatal("ready while others wait")
 		}
-		if !q.Push(i, i) {
+		if !push(q, i, i) {
 			t.Fatalf("no room for %d", i)
 		}
 	}
-	if q.Push(99, 99) {
+	if push(q, 99, 99) {
 		t.Error("more pushed than there is room for")
 	}
 	if q.Len() != q.Room() {
@@ -100,7 +111,7 @@ func TestQueueOrder(t *testing.T) {
 			t.Fatalf("%d is still found", i)
 		}
 		q.Served(at)
-		if !q.Push(i+q.Room(), i+q.Room()) {
+		if !push(q, i+q.Room(), i+q.Room()) {
 			t.Fatalf("no room again after %d left", i)
 		}
 	}
@@ -109,8 +120,8 @@ func TestQueueOrder(t *testing.T) {
 func TestQueueGet(t *testing.T) {
 	q := NewQueue[string, int](time.Second)
 	q.Served(0)
-	q.Push("a", 1)
-	q.Push("b", 2)
+	push(q, "a", 1)
+	push(q, "b", 2)
 	v, ok := q.Get("a")
 	if !ok || *v != 1 {
 		t.Fatal("what was pushed is not found")
@@ -125,8 +136,8 @@ func TestQueueGet(t *testing.T) {
 func TestQueueStale(t *testing.T) {
 	q := NewQueue[string, int](time.Second)
 	q.Served(0)
-	q.Push("stale", 1)
-	q.Push("next", 2)
+	push(q, "stale", 1)
+	push(q, "next", 2)
 	if v, ok := q.Pop(time.Second); !ok || v != 1 {
 		t.Fatalf("got %d", v)
 	}
@@ -142,11 +153,11 @@ func TestQueueRemove(t *testing.T) {
 	q := NewQueue[int, int](time.Second) // room for 12
 	q.Served(0)
 	for i := 0; i < 5; i++ {
-		q.Push(100+i, 0)
+		push(q, 100+i, 0)
 		q.Pop(time.Second)
 	}
 	for i := 0; i < 12; i++ { // across the end of the ring
-		q.Push(i, i)
+		push(q, i, i)
 	}
 	var gone []int
 	q.Remove(func(v *int) bool { return *v%3 == 0 }, func(v *int) { gone = append(gone, *v) })
@@ -156,13 +167,115 @@ func TestQueueRemove(t *testing.T) {
 	if _, ok := q.Get(3); ok {
 		t.Error("what is gone is found")
 	}
-	q.Push(12, 12)
+	push(q, 12, 12)
 	for _, want := range []int{1, 2, 4, 5, 7, 8, 10, 11, 12} {
 		if v, ok := q.Pop(time.Hour); !ok || v != want {
 			t.Errorf("got %d, want %d", v, want)
 		}
 	}
-	if q.Len() != 0 || len(q.values) != 0 {
-		t.Errorf("%d and %d left", q.Len(), len(q.values))
+	if q.Len() != 0 || len(q.sources) != 0 {
+		t.Errorf("%d and %d left", q.Len(), len(q.sources))
+	}
+}
+
+func site(n byte) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, n}) }
+
+// One source may fill the queue while nobody else comes, and gives way then: its
+// last ones first, until nobody has two more than another.
+func TestQueueIsFair(t *testing.T) {
+	q := NewQueue[int, int](time.Second) // room for 12
+	q.Served(0)
+	for i := 0; i < 12; i++ {
+		if _, moved, ok := q.Push(i, site(1), i); moved || !ok {
+			t.Fatalf("no room for %d", i)
+		}
+	}
+	if _, _, ok := q.Push(12, site(1), 12); ok {
+		t.Error("a source took from itself")
+	}
+	var gone []int
+	for i := 100; i < 106; i++ {
+		v, moved, ok := q.Push(i, site(2), i)
+		if !moved || !ok {
+			t.Fatalf("no room for %d", i)
+		}
+		gone = append(gone, v)
+	}
+	if _, _, ok := q.Push(106, site(2), 106); ok {
+		t.Error("a source took what is another's share")
+	}
+	for i := 200; i < 204; i++ { // of two that have the same, who came last
+		v, moved, ok := q.Push(i, site(3), i)
+		if !moved || !ok {
+			t.Fatalf("no room for %d", i)
+		}
+		gone = append(gone, v)
+	}
+	if want := []int{11, 10, 9, 8, 7, 6, 105, 5, 104, 4}; !slices.Equal(gone, want) {
+		t.Errorf("had to go: %v, want %v", gone, want)
+	}
+	var order []int
+	q.Each(func(_ int, v *int) { order = append(order, *v) })
+	if want := []int{0, 1, 2, 3, 100, 101, 102, 103, 200, 201, 202, 203}; !slices.Equal(order, want) {
+		t.Errorf("in order: %v, want %v", order, want)
+	}
+}
+
+// Its books stay right whatever happens, and a source alone is never more than
+// one above the others when somebody was turned away.
+func TestQueueBooks(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	q := NewQueue[int, int](time.Second)
+	now := time.Duration(0)
+	waits := map[int]byte{}
+	for i := 0; i < 20000; i++ {
+		switch random.IntN(4) {
+		case 0:
+			now += 700 * ms
+			if v, ok := q.Pop(now); ok {
+				q.Served(now)
+				delete(waits, v)
+			}
+		case 1:
+			if random.IntN(20) == 0 {
+				q.Remove(func(v *int) bool { return *v%2 == 0 }, func(v *int) { delete(waits, *v) })
+			}
+		default:
+			from := byte(random.IntN(1 + i/1000))
+			v, moved, ok := q.Push(i, site(from), i)
+			if moved {
+				delete(waits, v)
+			}
+			if ok {
+				waits[i] = from
+				break
+			}
+			if q.Len() < q.Room() {
+				t.Fatal("turned away although there is room")
+			}
+			count := map[byte]int{}
+			for _, s := range waits {
+				count[s]++
+			}
+			for s, n := range count {
+				if n > count[from]+1 {
+					t.Fatalf("source %d has %d, %d has %d and was turned away", s, n, from, count[from])
+				}
+			}
+		}
+		last, n := -1, 0
+		q.Each(func(key int, v *int) {
+			if got, ok := q.Get(key); key != *v || !ok || got != v || key <= last {
+				t.Fatalf("%d after %d: %d", key, last, *v)
+			}
+			if _, ok := waits[key]; !ok {
+				t.Fatalf("%d waits", key)
+			}
+			last = key
+			n++
+		})
+		if n != len(waits) || n != q.Len() || n > q.Room() || len(q.places) > 1+q.Room() {
+			t.Fatalf("%d wait, %d are counted, want %d; %d places", n, q.Len(), len(waits), len(q.places))
+		}
 	}
 }

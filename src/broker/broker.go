@@ -50,6 +50,7 @@ type Broker struct {
 	serial    uint64
 	queue     *admission.Queue[pair, request]
 	perIP     *admission.Limiter[netip.Addr]
+	perUUID   *admission.Limiter[string]
 	hooked    *admission.Limiter[netip.Addr]
 	lists     lists
 	shed      shedder
@@ -72,6 +73,7 @@ func New(c config.Broker, o Options) *Broker {
 		ids:     newIDPool(c.TunnelIDBase, c.MaxTunnels),
 		queue:   admission.NewQueue[pair, request](c.RateInterval),
 		perIP:   admission.NewLimiter[netip.Addr](c.PerIP.Count, c.PerIP.Time, limiterKeys),
+		perUUID: admission.NewLimiter[string](c.PerUUID.Count, c.PerUUID.Time, limiterKeys),
 		hooked:  admission.NewLimiter[netip.Addr](1, hookGap, limiterKeys),
 		shed:    newShedder(c.AnswerRate),
 	}
@@ -197,6 +199,9 @@ func (b *Broker) attend(now time.Duration, t *tunnel) {
 		e.length = uint8(len(wire.AppendKeepalive(e.message[:0], t.sequence)))
 		t.sequence++
 		t.keepalive = now + keepaliveGap
+		if b.config.UUIDPolicy == config.UUIDAny {
+			b.lookForTwins(now, t)
+		}
 	}
 	if b.config.PMTU == 0 && now >= t.prober.Due() {
 		// Nobody acknowledges PMTU_NTFY, and a later one may be overtaken by an

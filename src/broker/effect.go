@@ -68,6 +68,7 @@ type Effect struct {
 	Size        int
 	OldMTU      int
 	Bandwidth   uint32
+	Other       netip.AddrPort // of the second node, in NoteTwins
 	PeerTunnel  uint32
 	PeerSession uint32
 	message     [16]byte
@@ -92,6 +93,7 @@ const (
 	NoteSetAside                    // the kernel has this tunnel ID already
 	NoteStuck                       // the kernel did not remove an interface in time
 	NoteOldSessions                 // this kernel can't serve clients without UNIQUE_SESSION_ID
+	NoteTwins                       // two nodes have the UUID of a tunnel: Other is the second one
 )
 
 // Reason is why a client was refused or a tunnel closed.
@@ -122,6 +124,10 @@ const (
 	RefusedRemoved
 	ClosedRemoved
 	ClosedAttach
+	RefusedTwin
+	ClosedTwin
+	RefusedUUIDRate
+	RefusedHeldOff
 	// ReasonCount is the number of reasons.
 	ReasonCount
 )
@@ -132,10 +138,12 @@ var reasonText = [ReasonCount]string{
 	"the tunnel could not be made", "the broker is stopping",
 	"the client was silent for too long", "the client closed it", "the client came back with another identity",
 	"the broker is stopping", "the interface or socket is gone",
-	"kept out by allow_list or deny_list", "kept out by allow_list or deny_list",
+	"kept out by allow_list or deny_list", "allow_list or deny_list keeps it out now",
 	"the broker is draining", "an operator closed it", "the broker is draining",
 	"its broker section was removed", "its broker section was removed",
 	"the interface could not be brought up or attached",
+	"its UUID has a tunnel already", "a new client with its UUID took its place",
+	"too many connections with this UUID", "it came again too soon after it was refused",
 }
 
 // String gives the reason in words.

@@ -3,7 +3,6 @@ package broker
 import (
 	"time"
 
-	"tunneldigger/src/admission"
 	"tunneldigger/src/config"
 	"tunneldigger/src/cookie"
 	"tunneldigger/src/wire"
@@ -174,18 +173,13 @@ func (b *Broker) admit(now time.Duration, r request) {
 		b.refuse(r, RefusedOldClient)
 	case b.tunnels.count+b.queue.Len() >= b.limit:
 		b.refuse(r, RefusedFull)
-	case !b.perIP.Allow(admission.AddrKey(r.peer.Addr()), now):
-		b.refuse(r, RefusedRate)
-		if b.hooked.Allow(admission.AddrKey(r.peer.Addr()), now) {
-			e := b.effect(EffectHook)
-			e.Hook, e.Facts = config.EventRateLimit, r.facts()
-		}
+	case !b.mayCome(now, &r):
+	case !b.withinLimits(now, &r):
 	case b.queue.Ready(now):
+		b.count(now, &r)
 		b.start(now, r)
-	case b.queue.Push(r.pair, r):
-		b.note(NoteQueued, r.facts(), ReasonNone)
 	default:
-		b.refuse(r, RefusedQueue)
+		b.enqueue(now, &r)
 	}
 }
 
@@ -197,6 +191,9 @@ func (b *Broker) tooOld(f wire.Features) bool { return b.noOld && f&wire.UniqueS
 func (b *Broker) start(now time.Duration, r request) {
 	if b.tooOld(r.features) { // known since it began to wait
 		b.refuse(r, RefusedOldClient)
+		return
+	}
+	if !b.mayCome(now, &r) { // the UUID got a tunnel since it began to wait
 		return
 	}
 	id, ok := b.ids.take(now, b.options.Taken)
@@ -218,6 +215,7 @@ func (b *Broker) start(now time.Duration, r request) {
 		b.hook(config.EventVerify, t)
 		return
 	}
+	b.displace(now, t)
 	b.create(t)
 }
 
@@ -262,10 +260,15 @@ func (b *Broker) failed(now time.Duration, t *tunnel, f Fault) {
 
 // refuse answers a PREPARE by ERROR. Old clients expect it to be empty.
 func (b *Broker) refuse(r request, why Reason) {
+	b.answer(&r, why)
+	b.note(NoteRefused, r.facts(), why)
+}
+
+// answer is refuse without a note.
+func (b *Broker) answer(r *request, why Reason) {
 	b.stats.Reasons[why]++
 	e := b.reply(r.pair, r.listener)
 	e.length = uint8(len(wire.AppendError(e.message[:0])))
-	b.note(NoteRefused, r.facts(), why)
 }
 
 func (b *Broker) reply(to pair, listener int) *Effect {

@@ -80,7 +80,12 @@ func (b *Broker) hookDone(now time.Duration, t *tunnel, ev *Event) {
 			b.forget(t)
 			b.ids.give(t.id)
 			b.refuse(t.request, RefusedVerify)
+		case b.rule(now, &t.request) != letIn: // the old one has shown that it lives
+			b.forget(t)
+			b.ids.give(t.id)
+			b.refuse(t.request, RefusedTwin)
 		default:
+			b.displace(now, t)
 			b.create(t)
 		}
 	case ev.Hook == config.EventMTUChanged && t.state == up:

@@ -73,10 +73,10 @@ func TestListsChange(t *testing.T) {
 	r.prepare(carol, "c", 1, unique).is("# queued c")
 	r.prepare(dave, "d", 1, unique).is("# queued d")
 	r.lists("", "a\nb\nc").is("carol ← ERROR", "# refused c: "+denied,
-		"100 ← ERROR 0x04", "# closed 100 a: "+denied, "hook session.pre-down 100")
+		"100 ← ERROR 0x04", "# closed 100 a: "+ClosedDenied.String(), "hook session.pre-down 100")
 	r.lists("", "a\nb\nc").is()
 	r.created(102).is("# up 102 b", "hook session.up 102", "102 ← PMTU_NTFY 1400",
-		"102 ← ERROR 0x04", "# closed 102 b: "+denied, "hook session.pre-down 102")
+		"102 ← ERROR 0x04", "# closed 102 b: "+ClosedDenied.String(), "hook session.pre-down 102")
 	same(t, only(r.run(2*s), "create"), "2 create l2tp103-103 for dave 1-1 mtu 1400")
 	r.gone(100)
 	r.gone(102)

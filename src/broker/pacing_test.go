@@ -115,7 +115,7 @@ func TestPerAddress(t *testing.T) {
 		t.Error("the hook has no tunnel to be ordered with")
 	}
 	// The hook does not run for each of many.
-	r.prepare(from("192.0.2.1", 4), "u", 1, unique).is("192.0.2.1:4 ← ERROR", "# refused u: too many connections from this address")
+	r.prepare(from("192.0.2.1", 4), "u", 1, unique).is("192.0.2.1:4 ← ERROR", "# refused u: it came again too soon after it was refused")
 	r.now += hookGap
 	r.prepare(from("192.0.2.1", 5), "u", 1, unique)
 	if got := only(r.lines(), "hook"); len(got) != 1 {

@@ -27,6 +27,7 @@ func (b *Broker) Reconfigure(now time.Duration, c config.Broker, o Options, out 
 		b.ids.resize(c.MaxTunnels, b.Holds)
 	}
 	b.perIP.Set(now, c.PerIP.Count, c.PerIP.Time)
+	b.perUUID.Set(now, c.PerUUID.Count, c.PerUUID.Time)
 	if c.RateInterval != old.RateInterval {
 		b.repace(now, old.RateInterval)
 	}
@@ -77,8 +78,8 @@ func (b *Broker) repace(now, oldInterval time.Duration) {
 		case now-r.heard > stale:
 		case b.config.RateInterval == 0:
 			b.start(now, r)
-		case !b.queue.Push(r.pair, r):
-			b.refuse(r, RefusedQueue)
+		default:
+			b.push(&r)
 		}
 	}
 }

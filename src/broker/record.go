@@ -93,6 +93,11 @@ func restoreTunnel(record []byte) (*tunnel, error) {
 			if err := t.successor.restore(f.Bytes()); err != nil {
 				return nil, err
 			}
+		case tagRivalry:
+			var err error
+			if t.rivalry, err = restoreRivalry(f.Bytes()); err != nil {
+				return nil, err
+			}
 		default:
 			t.request.field(&f)
 		}
@@ -141,6 +146,8 @@ func (s *Stats) restore(record []byte) error {
 			s.Repeats = f.Uint()
 		case tagOpenedCount:
 			s.Opened = f.Uint()
+		case tagTwins:
+			s.Twins = f.Uint()
 		case tagDrops:
 			err = restoreCounts(s.Drops[:], f.Bytes())
 		case tagReasons:

@@ -54,12 +54,13 @@ var reasonLabels = [ReasonCount + 1]struct {
 	RefusedFull: {true, "full"}, RefusedQueue: {true, "queue"}, RefusedRate: {true, "rate"}, RefusedUUID: {true, "uuid"},
 	RefusedVerify: {true, "verify"}, RefusedOldClient: {true, "old_client"}, RefusedFailure: {true, "failure"},
 	RefusedStopping: {true, "stopping"}, RefusedDenied: {true, "denied"}, RefusedDraining: {true, "draining"},
-	RefusedRemoved: {true, "removed"},
+	RefusedRemoved: {true, "removed"}, RefusedTwin: {true, "twin"}, RefusedUUIDRate: {true, "uuid_rate"}, RefusedHeldOff: {true, "held_off"},
 
 	ClosedTimeout: {false, "timeout"}, ClosedByPeer: {false, "peer"}, ClosedReplaced: {false, "replaced"},
 	ClosedStopping: {false, "stopping"}, ClosedLost: {false, "lost"}, ClosedDenied: {false, "denied"},
 	ClosedKicked: {false, "kicked"}, ClosedDrained: {false, "drained"}, ClosedRemoved: {false, "removed"},
 	ClosedAttach: {false, "attach"},
+	ClosedTwin:   {false, "twin"},
 }
 
 // Label names the kind for programs: it is stable and unique.

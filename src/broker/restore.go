@@ -3,6 +3,7 @@ package broker
 import (
 	"time"
 
+	"tunneldigger/src/admission"
 	"tunneldigger/src/config"
 	"tunneldigger/src/handoff"
 	"tunneldigger/src/pmtu"
@@ -42,9 +43,11 @@ func Restore(c config.Broker, o Options, state []byte) (*Broker, error) {
 				b.ids.aside = append(b.ids.aside, asideID{id, until})
 			})
 		case tagPerIP:
-			err = readTimed(f.Bytes(), (*handoff.Fields).Addr, b.perIP.Put)
+			err = restoreUsed(b.perIP, f.Bytes(), (*handoff.Fields).Addr)
+		case tagPerUUID:
+			err = restoreUsed(b.perUUID, f.Bytes(), (*handoff.Fields).String)
 		case tagHooked:
-			err = readTimed(f.Bytes(), (*handoff.Fields).Addr, b.hooked.Put)
+			err = restoreUsed(b.hooked, f.Bytes(), (*handoff.Fields).Addr)
 		case tagNextTurn:
 			b.queue.Resume(f.Time())
 		case tagQueued:
@@ -65,7 +68,7 @@ func Restore(c config.Broker, o Options, state []byte) (*Broker, error) {
 	for _, r := range queued {
 		_, waits := b.queue.Get(r.pair)
 		if b.pairs[r.pair] == nil && !waits {
-			b.queue.Push(r.pair, r)
+			b.queue.Push(r.pair, admission.AddrKey(r.peer.Addr()), r)
 		}
 	}
 	b.ids.restore(free, &b.tunnels)

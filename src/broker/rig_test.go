@@ -218,12 +218,15 @@ func line(e *Effect) string {
 		}
 		return text
 	case EffectNote:
-		what := [...]string{"", "up", "closed", "refused", "queued", "mtu", "limit", "bad limit", "set aside", "stuck", "no old sessions"}[e.Note]
+		what := [...]string{"", "up", "closed", "refused", "queued", "mtu", "limit", "bad limit", "set aside", "stuck", "no old sessions", "two nodes"}[e.Note]
 		if e.Tunnel != 0 {
 			what += fmt.Sprintf(" %d", e.Tunnel)
 		}
 		if e.UUID != "" {
 			what += " " + e.UUID
+		}
+		if e.Other.IsValid() {
+			what += ", " + name(e.Other)
 		}
 		if e.Reason != ReasonNone {
 			what += ": " + e.Reason.String()

@@ -2,8 +2,6 @@ package broker
 
 import (
 	"encoding/binary"
-	"net/netip"
-	"time"
 
 	"tunneldigger/src/handoff"
 )
@@ -24,6 +22,7 @@ const (
 	tagTunnel   // record, repeated
 	tagDrain    // record, while draining
 	tagRemoved  // the section was taken out of the configuration
+	tagPerUUID  // record, repeated
 )
 
 // The fields of a tunnel's record, and of a request's. A request's stand below
@@ -59,12 +58,16 @@ const (
 	tagSuccessor
 	tagWanted
 	tagAsked
+	tagRivalry
 )
 
-// The fields of a pair of a key and a time.
+// The fields of a pair of a key and a time; of a limited key there are more.
 const (
 	tagKey handoff.Tag = iota + 1
 	tagTime
+	tagUntil
+	tagLevel
+	tagAgain
 )
 
 // The fields of the counters.
@@ -78,6 +81,7 @@ const (
 	tagReasons // numbers, packed
 	tagSetup   // numbers, packed
 	tagSetupSum
+	tagTwins
 )
 
 // The fields of draining.
@@ -111,15 +115,9 @@ func (b *Broker) Snapshot(dst []byte) []byte {
 		dst = handoff.AppendUint(dst, tagKey, uint64(a.id))
 		dst = handoff.End(handoff.AppendTime(dst, tagTime, a.until), mark)
 	}
-	address := func(tag handoff.Tag) func(netip.Addr, time.Duration) {
-		return func(key netip.Addr, full time.Duration) {
-			dst, mark = handoff.Begin(dst, tag)
-			dst = handoff.AppendAddr(dst, tagKey, key)
-			dst = handoff.End(handoff.AppendTime(dst, tagTime, full), mark)
-		}
-	}
-	b.perIP.Each(address(tagPerIP))
-	b.hooked.Each(address(tagHooked))
+	dst = appendLimiter(dst, tagPerIP, b.perIP, handoff.AppendAddr)
+	dst = appendLimiter(dst, tagPerUUID, b.perUUID, handoff.AppendString)
+	dst = appendLimiter(dst, tagHooked, b.hooked, handoff.AppendAddr)
 	next, _ := b.queue.Due()
 	dst = handoff.AppendTime(dst, tagNextTurn, next)
 	b.queue.Each(func(_ pair, r *request) {
@@ -180,6 +178,10 @@ func (t *tunnel) append(dst []byte) []byte {
 		dst, mark = handoff.Begin(dst, tagSuccessor)
 		dst = handoff.End(t.successor.append(dst), mark)
 	}
+	if t.rivalry != nil {
+		dst, mark = handoff.Begin(dst, tagRivalry)
+		dst = handoff.End(t.rivalry.append(dst), mark)
+	}
 	return dst
 }
 
@@ -189,6 +191,7 @@ func (s *Stats) append(dst []byte) []byte {
 	dst = handoff.AppendUint(dst, tagPrepares, s.Prepares)
 	dst = handoff.AppendUint(dst, tagRepeats, s.Repeats)
 	dst = handoff.AppendUint(dst, tagOpenedCount, s.Opened)
+	dst = handoff.AppendUint(dst, tagTwins, s.Twins)
 	dst = appendCounts(dst, tagDrops, s.Drops[:])
 	dst = appendCounts(dst, tagReasons, s.Reasons[:])
 	dst = appendCounts(dst, tagSetup, s.Setup.Buckets[:])

@@ -65,6 +65,7 @@ func TestTunnelFieldsAreCarried(t *testing.T) {
 	fill(reflect.ValueOf(&want).Elem(), &n)
 	want.pair, want.uuid, want.state, want.mtu = alice6, "a", up, 1300
 	want.successor = &request{pair: bob, listener: 1, peerTunnel: 2, features: 3, uuid: "b", heard: 4, since: 5}
+	want.rivalry = &rivalry{1, 2, true, alice, 3, 4}
 	path := reflect.ValueOf(&want.prober).Elem()
 	for _, name := range []string{"path", "best"} { // sizes that are probed
 		reflect.NewAt(path.FieldByName(name).Type(), unsafe.Pointer(path.FieldByName(name).UnsafeAddr())).Elem().SetInt(1492)
@@ -85,7 +86,7 @@ func TestTunnelFieldsAreCarried(t *testing.T) {
 // Every field of a Broker is carried, or it is known why not.
 func TestBrokerFieldsAreCarried(t *testing.T) {
 	known := []string{
-		"tunnels", "pairs", "deadlines", "ids", "serial", "queue", "perIP", "hooked", "stopping", "why", "noOld", "stats", "drain",
+		"tunnels", "pairs", "deadlines", "ids", "serial", "queue", "perIP", "perUUID", "hooked", "stopping", "why", "noOld", "stats", "drain",
 		"config", "options", "limit", // given to Restore
 		"lists",             // read from their files again
 		"shed",              // begins anew: it is about this second

@@ -43,6 +43,7 @@ type Stats struct {
 	Cookies, Usages, Prepares uint64 // requests answered or looked at
 	Repeats                   uint64 // PREPAREs of a tunnel that stands already
 	Opened                    uint64 // tunnels that came up
+	Twins                     uint64 // UUIDs that two living nodes were seen to have
 	Drops                     [DropCount]uint64
 	Reasons                   [ReasonCount]uint64 // refusals and closes
 	Setup                     Setup

@@ -8,10 +8,12 @@ type table struct {
 	base  uint32
 	slots []*tunnel // nil: no tunnel of this ID
 	count int
+	uuids map[string]*tunnel  // the last one added of each UUID
+	older map[*tunnel]*tunnel // the one of its UUID before it, if there is one
 }
 
 func newTable(base uint32, size int) table {
-	return table{base: base, slots: make([]*tunnel, size)}
+	return table{base: base, slots: make([]*tunnel, size), uuids: make(map[string]*tunnel), older: make(map[*tunnel]*tunnel)}
 }
 
 // get gives nil for an ID without a tunnel, and for one out of range.
@@ -26,6 +28,10 @@ func (t *table) get(id uint32) *tunnel {
 func (t *table) add(tun *tunnel) {
 	t.slots[tun.id-t.base] = tun
 	t.count++
+	if last := t.uuids[tun.uuid]; last != nil {
+		t.older[tun] = last
+	}
+	t.uuids[tun.uuid] = tun
 }
 
 // resize makes room for IDs of a range of another size. Tunnels above a smaller
@@ -46,4 +52,22 @@ func (t *table) resize(size int) {
 func (t *table) remove(tun *tunnel) {
 	t.slots[tun.id-t.base] = nil
 	t.count--
+	next, at := t.older[tun], t.uuids[tun.uuid]
+	delete(t.older, tun)
+	if at == tun {
+		if next == nil {
+			delete(t.uuids, tun.uuid)
+		} else {
+			t.uuids[tun.uuid] = next
+		}
+		return
+	}
+	for t.older[at] != tun {
+		at = t.older[at]
+	}
+	if next == nil {
+		delete(t.older, at)
+	} else {
+		t.older[at] = next
+	}
 }

@@ -60,6 +60,7 @@ type tunnel struct {
 	limitSeq   uint16 // of the last LIMIT that was applied
 	limitKnown bool
 	successor  *request // what the client wants once this tunnel is gone
+	rivalry    *rivalry // nil: nobody else was seen to claim the UUID
 }
 
 func (t *tunnel) v6() bool { return !t.peer.Addr().Is4() }

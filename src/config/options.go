@@ -61,14 +61,10 @@ var brokerOptions = []option[*draft]{
 	}},
 	{name: "connection_rate_limit_per_ip_count", set: func(d *draft, in *input) { in.count(&d.PerIP) }},
 	{name: "connection_rate_limit_per_ip_time", set: func(d *draft, in *input) { in.window(&d.PerIP) }},
-	{name: "connection_rate_limit_per_uuid_count", set: func(d *draft, in *input) {
-		in.count(&d.PerUUID)
-		in.later(d.PerUUID.Count != 0, "connections of one UUID are not limited")
-	}},
+	{name: "connection_rate_limit_per_uuid_count", set: func(d *draft, in *input) { in.count(&d.PerUUID) }},
 	{name: "connection_rate_limit_per_uuid_time", set: func(d *draft, in *input) { in.window(&d.PerUUID) }},
 	{name: "uuid_policy", set: func(d *draft, in *input) {
 		in.word([]string{"any", "replace", "refuse"}, func(i int) { d.UUIDPolicy = UUIDPolicy(i) })
-		in.later(d.UUIDPolicy != UUIDAny, "one UUID may have several tunnels")
 	}},
 	{name: "allow_list", set: func(d *draft, in *input) { in.path(&d.AllowList) }},
 	{name: "deny_list", set: func(d *draft, in *input) { in.path(&d.DenyList) }},
@@ -135,13 +131,6 @@ var logOptions = []option[*Log]{
 // obsolete is an option that older files have and that means nothing here.
 func obsolete[T any](name, why string) option[T] {
 	return option[T]{name: name, set: func(_ T, in *input) { in.remark("is obsolete and ignored: " + why) }}
-}
-
-// later says of an option that is in use that it does nothing yet.
-func (in *input) later(used bool, so string) {
-	if used {
-		in.remark("HAS NO EFFECT in this version yet: " + so)
-	}
 }
 
 func (in *input) count(r *Rate) { number(in, &r.Count, false, 0, 1000000, "") }

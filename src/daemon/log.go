@@ -92,6 +92,10 @@ func (d *Daemon) note(s *section, e *broker.Effect) {
 		args = append(args, "mtu", e.MTU, "old_mtu", e.OldMTU)
 	case broker.NoteLimit:
 		args = append(args, "kbit", e.Bandwidth)
+	case broker.NoteTwins:
+		if d.config.Log.Addresses {
+			args = append(args, "other", e.Other.String())
+		}
 	case broker.NoteRefused, broker.NoteClosed:
 		args = append(args, "reason", e.Reason.String())
 	}
@@ -118,6 +122,8 @@ func noteText(n broker.Note) (logline.Level, string) {
 		return logline.Warn, "the kernel has this tunnel ID already, it is set aside"
 	case broker.NoteStuck:
 		return logline.Warn, "the kernel did not remove the interface in time"
+	case broker.NoteTwins:
+		return logline.Warn, "two nodes have the same UUID: give one of them another"
 	case broker.NoteOldSessions:
 		return logline.Error, "this kernel refuses a second session with ID 1: clients without unique session IDs are sent elsewhere"
 	}

@@ -145,6 +145,12 @@ func (f *Fleet) Play() error {
 	if err := f.Run(settleTime); err != nil {
 		return err
 	}
+	// Where one address has used up its limit, it is held off for a while.
+	for i := 0; i < 3 && f.heldOff(); i++ {
+		if err := f.Run(settleTime); err != nil {
+			return err
+		}
+	}
 	for _, n := range f.nodes {
 		n.SetLimit(uint32(f.Random.IntN(20000)))
 	}
@@ -272,4 +278,18 @@ func (f *Fleet) reborn(n *Node, away time.Duration) {
 		}
 		n.Start()
 	})
+}
+
+// heldOff tells whether somebody is without a tunnel for having come too often.
+func (f *Fleet) heldOff() bool {
+	for _, sv := range f.servers {
+		if l := sv.core.Limits(f.now); sv.alive && l.HeldAddresses+l.HeldUUIDs > 0 {
+			for _, n := range f.nodes {
+				if n.Connected() != nil && !f.full(n) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
