@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -10,6 +11,7 @@ import (
 	"tunneldigger/src/client"
 	"tunneldigger/src/l2tp"
 	"tunneldigger/src/link"
+	"tunneldigger/src/wire"
 )
 
 // The kernel removes tunnels some time after it was asked to, so names and IDs
@@ -26,6 +28,7 @@ type Kernel struct {
 	name  string // of the interface
 	index int    // of the interface, 0 while there is none
 	id    uint32 // of the tunnel, 0 while there is none
+	peer  netip.Addr
 }
 
 // OpenKernel proves that the kernel makes tunnels and returns a Datapath in the
@@ -72,6 +75,11 @@ func (k *Kernel) Create(t client.Tunnel, fd, mtu int) error {
 		return taken(err, fmt.Sprintf("tunnel ID %d is in use on this machine: choose another with -t", t.ID))
 	}
 	k.id = t.ID
+	if sa, err := unix.Getpeername(fd); err == nil {
+		if v6, ok := sa.(*unix.SockaddrInet6); ok {
+			k.peer = netip.AddrFrom16(v6.Addr).Unmap()
+		}
+	}
 	err = whileTaken(func() error {
 		return k.l2tp.CreateSession(l2tp.Session{TunnelID: t.ID, ID: t.SessionID, PeerID: t.PeerSessionID, Interface: k.name})
 	})
@@ -106,12 +114,14 @@ func taken(err error, advice string) error {
 }
 
 // SetMTU implements Datapath.
-func (k *Kernel) SetMTU(mtu int) error { return k.link.SetMTU(k.index, mtu) }
+func (k *Kernel) SetMTU(mtu int) error {
+	return errors.Join(k.link.SetMTU(k.index, mtu), k.link.ForgetPathMTU(k.peer, "", mtu+wire.TunnelOverhead(true)))
+}
 
 // Delete implements Datapath.
 func (k *Kernel) Delete() error {
 	id, index := k.id, k.index
-	k.id, k.index = 0, 0
+	k.id, k.index, k.peer = 0, 0, netip.Addr{}
 	if err := k.l2tp.DeleteTunnel(id); err != nil && !errors.Is(err, unix.ENODEV) {
 		return err
 	}

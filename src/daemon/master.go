@@ -5,6 +5,7 @@ import (
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/link"
+	"tunneldigger/src/wire"
 )
 
 // manyPorts is when a bridge, which takes link.MaxPorts, is worth a warning.
@@ -95,6 +96,10 @@ func (k *kernel) mind(d *Daemon, name string, m *master, mtu int) {
 
 func (k *kernel) setMTU(d *Daemon, p *port, mtu int) error {
 	if err := k.link.SetMTU(p.index, mtu); err != nil {
+		return err
+	}
+	peer := p.peer.Addr().Addr()
+	if err := k.link.ForgetPathMTU(peer, p.section.config.Interface, mtu+wire.TunnelOverhead(!peer.Is4())); err != nil {
 		return err
 	}
 	b := d.config.BridgeFor(p.section.config.Name, mtu)
