@@ -12,7 +12,7 @@ const (
 )
 
 // pure packages take their clock, randomness, input and output from their caller.
-var pure = []string{"wire", "cookie", "handoff", "admission", "pmtu", "broker", "config", "client", "simulate"}
+var pure = []string{"wire", "cookie", "handoff", "admission", "pmtu", "broker", "config", "client", "simulate", "status"}
 
 // may tells which packages of the tree a package may import: one direction, from cmd down to the pure ones.
 var may = map[string][]string{
@@ -25,6 +25,7 @@ var may = map[string][]string{
 	"config":    {},
 	"broker":    {"wire", "cookie", "admission", "pmtu", "config", "handoff"},
 	"client":    {"wire", "pmtu"},
+	"status":    {"broker"},
 	"simulate":  {"wire", "cookie", "admission", "pmtu", "config", "broker", "client"},
 
 	// The adapters, each to one part of the system.
@@ -47,7 +48,7 @@ var may = map[string][]string{
 	"config/uci":              {"config"},
 	"config/classic":          {"config"},
 	"probe":                   {"wire", "sock", "poll", "resolve"},
-	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "nl", "l2tp", "link", "shaper", "sock", "poll", "watch", "hook", "logline", "notify"},
+	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "status", "nl", "l2tp", "link", "shaper", "sock", "poll", "watch", "hook", "logline", "notify"},
 	"agent":                   {"wire", "client", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook", "logline", "resolve"},
 	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/classic", "logline", "probe", "control", "daemon"},
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},

@@ -64,9 +64,16 @@ var reasonLabels = [ReasonCount + 1]struct {
 }
 
 // Label names the kind for programs: it is stable and unique.
-func (d Drop) Label() string { return dropLabels[d] }
+func (d Drop) Label() string { return dropWords[d].label }
 
-var dropLabels = [DropCount]string{
-	DropMalformed: "malformed", DropCookie: "cookie", DropStranger: "stranger", DropDirection: "direction", DropClosing: "closing",
-	DropShed: "shed",
+// String says in words what kind of datagram it was.
+func (d Drop) String() string { return dropWords[d].text }
+
+var dropWords = [DropCount]struct{ label, text string }{
+	DropMalformed: {"malformed", "broken, or of another protocol"},
+	DropCookie:    {"cookie", "with a wrong or old cookie"},
+	DropStranger:  {"stranger", "from an address that has no tunnel"},
+	DropDirection: {"direction", "such as only brokers send"},
+	DropClosing:   {"closing", "for a tunnel that is being closed"},
+	DropShed:      {"shed", "above answer_rate_limit"},
 }

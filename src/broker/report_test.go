@@ -90,7 +90,7 @@ func TestLabels(t *testing.T) {
 		unique(group, r.Label(), r.String())
 	}
 	for d := range DropCount {
-		unique("dropped ", d.Label(), "-")
+		unique("dropped ", d.Label(), d.String())
 	}
 	if ReasonCount.Label() != "" || Reason(200).Refusal() {
 		t.Error("an unknown reason has a label")

@@ -27,6 +27,7 @@ type Conn struct {
 	out      []byte // what is being written
 	sent     int    // of out
 	next     func(dst []byte) ([]byte, bool)
+	end      func()
 	moved    bool // there was progress since the last Tick
 	deadline time.Duration
 }
@@ -61,9 +62,14 @@ func (c *Conn) answer(text string) {
 
 // Stream answers with a body that next makes piece by piece, each when the
 // caller has taken the one before: next appends to dst, which is empty, and
-// tells whether there is more. It is not called again once the caller has gone.
-func (c *Conn) Stream(next func(dst []byte) ([]byte, bool)) {
-	c.next = next
+// tells whether there is more. end is called once, after the last piece or when
+// the caller has gone.
+func (c *Conn) Stream(next func(dst []byte) ([]byte, bool), end func()) {
+	if c.state != pending {
+		end()
+		return
+	}
+	c.next, c.end = next, end
 	c.answer("ok\n")
 }
 
@@ -77,7 +83,7 @@ func (c *Conn) ready(events uint32) {
 	case c.state == writing:
 		if c.sent == len(c.out) && c.next != nil {
 			var more bool
-			c.sent = 0
+			c.sent, c.moved = 0, true
 			if c.out, more = c.next(c.out[:0]); !more {
 				c.next = nil
 			}
@@ -151,4 +157,8 @@ func (c *Conn) close() {
 	_ = c.server.control(unix.EPOLL_CTL_DEL, c.fd, 0)
 	_ = unix.Close(c.fd)
 	_ = c.server.accepting()
+	if end := c.end; end != nil {
+		c.end = nil
+		end()
+	}
 }

@@ -19,6 +19,7 @@ type rig struct {
 	path string
 	now  time.Duration
 	asks []*Conn // handled by nobody yet
+	ends int     // of streams
 }
 
 func newRig(t *testing.T) *rig {
@@ -36,7 +37,7 @@ func newRig(t *testing.T) *rig {
 			c.Stream(func(dst []byte) ([]byte, bool) {
 				n++
 				return append(dst, strings.Repeat(string(rune('a'+n%26)), 10000)...), n < 100
-			})
+			}, func() { r.ends++ })
 		case "wait":
 			r.asks = append(r.asks, c)
 		}
@@ -111,8 +112,8 @@ func TestAnswers(t *testing.T) {
 	if got, err := r.call("fail"); got != "" || err == nil || err.Error() != "no\nand no" || !errors.As(err, new(Refusal)) {
 		t.Errorf("fail: %q %v", got, err)
 	}
-	if got, err := r.call("stream"); len(got) != 100*10000 || err != nil || got[0] != 'b' {
-		t.Errorf("stream: %d bytes %v", len(got), err)
+	if got, err := r.call("stream"); len(got) != 100*10000 || err != nil || got[0] != 'b' || r.ends != 1 {
+		t.Errorf("stream: %d bytes %v, ended %d times", len(got), err, r.ends)
 	}
 	if _, err := r.call("echo", strings.Repeat("x", MaxRequest)); err == nil || !strings.Contains(err.Error(), "longer than 1024") {
 		t.Errorf("a long request: %v", err)
@@ -207,6 +208,9 @@ func TestCallersAreFewAndPatienceEnds(t *testing.T) {
 	}
 	if got, err := r.call("echo", "hello"); got != "hello\n" || err != nil {
 		t.Errorf("%q %v", got, err)
+	}
+	if r.ends != 1 {
+		t.Errorf("the stream of one who left ended %d times", r.ends)
 	}
 }
 

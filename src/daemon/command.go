@@ -15,7 +15,7 @@ var commands map[string]func(d *Daemon, c *control.Conn, args []string)
 
 func init() { // not where it is declared: what a command does may come back here
 	commands = map[string]func(d *Daemon, c *control.Conn, args []string){
-		"status":  notYet,
+		"status":  (*Daemon).commandStatus,
 		"kick":    (*Daemon).commandKick,
 		"drain":   (*Daemon).commandDrain,
 		"reload":  notYet,

@@ -61,6 +61,9 @@ type Daemon struct {
 	signals  chan os.Signal
 	clock    clock
 	now      time.Duration // of this turn
+	started  time.Duration // when this daemon began to serve
+	version  string
+	hooksRun hookCounts
 	promptly time.Duration // until when nothing is left to gather
 	stopBy   time.Duration // when stopping must have ended, 0: not stopping
 	retryAt  time.Duration // when to look again for missing interfaces, 0: none
@@ -228,6 +231,9 @@ func (d *Daemon) settle() {
 	for i := 0; i < len(d.queue); i++ {
 		q := &d.queue[i]
 		s := q.section
+		if q.event.Kind == broker.EventCreated { // it took its time, which is counted
+			d.now = d.clock.now()
+		}
 		d.effects = s.core.Handle(d.now, &q.event, d.effects[:0])
 		d.carryOut(s)
 	}

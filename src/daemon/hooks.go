@@ -76,6 +76,7 @@ func hookArguments(s *section, e *broker.Effect) (args, env []string) {
 // collectHooks brings the results of hooks into the loop.
 func (d *Daemon) collectHooks() {
 	for _, r := range d.hooks.Done() {
+		d.countHook(&r)
 		if config.Event(r.Tag) == config.EventVerify {
 			d.verified(&r)
 			continue

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/sock"
+	"tunneldigger/src/status"
 )
 
 type netipAddrPort = netip.AddrPort
@@ -23,6 +24,7 @@ type port struct {
 	master       string // where it is attached, "": nowhere
 	rise         *rise  // what is left to do, nil once it is up
 	silentErrors int
+	traffic      status.Traffic // as it was when somebody last asked
 }
 
 // ports finds a tunnel's port by tunnel ID and by interface.

@@ -42,6 +42,7 @@ func start(o Options) (_ *Daemon, err error) {
 		quiet: limitedLog{log: o.Log, kinds: make(map[string]*logKind)}, unborn: make(map[uint64]struct{}),
 	}
 	d.now = d.clock.now()
+	d.started, d.version = d.now, o.Version
 	for _, notice := range c.Notices {
 		d.log.Warn(notice)
 	}

@@ -1,0 +1,73 @@
+// Package status writes what a broker does, for people and for programs: as a
+// table, as JSON, and as metrics in the text format of Prometheus.
+//
+// It is pure, and it writes in pieces: a function appends one piece to a slice,
+// so that a status of thousands of tunnels is never in memory as a whole and
+// whoever calls can do something else between two pieces. What came from clients
+// or from the configuration is escaped in every format.
+package status
+
+import (
+	"net/netip"
+	"time"
+
+	"tunneldigger/src/broker"
+)
+
+// Report is the process and its broker sections at one moment.
+type Report struct {
+	Version      string
+	PID          int
+	Started      time.Time     // by the clock on the wall as it goes now
+	Uptime       time.Duration // since the process began to serve, upgrades in place included
+	Memory       uint64        // resident, in bytes
+	Hooks        Hooks
+	SendFailures uint64 // datagrams that could not be sent
+	Sections     []Section
+}
+
+// Hooks count runs of hooks; all the programs of one event are one run.
+type Hooks struct {
+	Running, Waiting int
+	Ended            uint64 // those that failed included
+	Failed           uint64 // with another status than 0, killed, or not to be started; a refusal by session.verify is no failure
+}
+
+// Section is one broker section.
+type Section struct {
+	Name      string
+	Interface string           // "": any
+	Listening []netip.AddrPort // none while it waits for something
+	WaitsFor  string           // what that is, in words
+	Tunnels   int              // those included that are coming or going
+	Limit     int
+	Queued    int
+	Draining  bool
+	CloseRate int // tunnels a minute
+	Stats     broker.Stats
+}
+
+// Tunnel is one tunnel.
+type Tunnel struct {
+	broker.TunnelInfo
+	Now     time.Duration // what its times are compared with
+	Section string
+	Hidden  bool   // the client's address is not to be shown
+	Master  string // what the interface is attached to, "": nothing
+	Traffic
+}
+
+// Traffic counts what passed an interface, as ip -s link does: received from
+// the client, transmitted to it.
+type Traffic struct{ RxBytes, RxPackets, TxBytes, TxPackets uint64 }
+
+// age is how long the tunnel stands.
+func (t *Tunnel) age() time.Duration {
+	if t.Opened == 0 {
+		return 0
+	}
+	return max(0, t.Now-t.Opened)
+}
+
+// silence is how long nothing was heard of the client.
+func (t *Tunnel) silence() time.Duration { return max(0, t.Now-t.Heard) }
