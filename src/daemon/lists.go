@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"io/fs"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -244,6 +245,10 @@ func (d *Daemon) takeList(r *listRead) bool {
 		until := "the list before it stays in force"
 		if f.list == nil {
 			until = "there is none yet: as allow_list it lets nobody in, as deny_list it keeps nobody out"
+		}
+		if errors.Is(r.err, fs.ErrNotExist) { // it may still come
+			d.log.Warn("a list is not there", "file", f.path, "so", until)
+			return false
 		}
 		for i, fault := range faultsOf(r.err) {
 			if i == listFaults {

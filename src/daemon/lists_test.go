@@ -59,7 +59,7 @@ func TestDenyList(t *testing.T) {
 	if err := os.Remove(deny); err != nil {
 		t.Fatal(err)
 	}
-	r.log.await(t, deny+": no such file")
+	r.log.await(t, "a list is not there file="+deny+" so=\"the list before it")
 	one.ask(one.prepare("one"), wire.TypeError)
 
 	// An address.
@@ -134,7 +134,7 @@ func TestLongList(t *testing.T) {
 	k.connect("one")
 	var text strings.Builder
 	for i := range 100000 {
-		fmt.Fprintf(&text, "node-%08x\n", i*2654435761)
+		fmt.Fprintf(&text, "node-%08x\n", uint32(i)*2654435761)
 	}
 	put(t, path, text.String())
 	longest := time.Duration(0)

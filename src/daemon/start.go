@@ -70,6 +70,12 @@ func start(o Options) (_ *Daemon, err error) {
 	if err := d.openControl(o.Socket); err != nil {
 		return nil, err
 	}
+	if !o.NoDatapath {
+		if err := dropPrivileges(confined(&c.Hooks)); err != nil {
+			d.log.Warn("the broker has more rights than it needs", "error", err)
+		}
+	}
+	// Only now, so that they can be read later, too.
 	d.followLists()
 	d.openListeners()
 	return d, nil
@@ -114,7 +120,9 @@ func (d *Daemon) raiseFiles(tunnels, others int) int {
 		return tunnels
 	}
 	if want := uint64(tunnels + others); limit.Cur < want {
-		raised := unix.Rlimit{Cur: want, Max: max(limit.Max, want)}
+		// As many as there can be tunnels, for sections that come later: then it
+		// can't be raised any more.
+		raised := unix.Rlimit{Cur: want, Max: max(limit.Max, want, 1<<16+uint64(others))}
 		if unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) != nil {
 			raised = unix.Rlimit{Cur: min(want, limit.Max), Max: limit.Max}
 			_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &raised)
