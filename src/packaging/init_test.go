@@ -1,6 +1,9 @@
 package packaging
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestDisabled(t *testing.T) {
 	r := newRouter(t)
@@ -121,8 +124,11 @@ func TestCommands(t *testing.T) {
 	r.config(broker("wan", "interface 'wan'"))
 	r.say("status", "inactive\n", 3)
 	r.want("start", "started")
-	r.say("status", "running\ndone status\n", 0)
-	r.say("tunnels", "a tunnel\n", 0)
+	text := read(t, "src/status/testdata/table.txt")
+	tunnels, summary, _ := strings.Cut(text, "\ntunneldigger-broker ")
+	r.set("status", tunnels+"\n\ntunneldigger-broker "+summary)
+	r.say("status", "running\ntunneldigger-broker "+summary, 0)
+	r.say("tunnels", tunnels+"\n", 0)
 	r.say("drain", "done drain\n", 0)
 	r.say("undrain", "done drain off\n", 0)
 	r.say("check", "", 0)

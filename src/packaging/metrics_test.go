@@ -1,9 +1,11 @@
 package packaging
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -59,5 +61,31 @@ func TestTextfileCollector(t *testing.T) {
 	// What no broker says any more is not left there to be believed.
 	if files, err = run("exit 1\n"); err == nil || len(files) != 0 {
 		t.Errorf("%v, files %q when no broker runs", err, files)
+	}
+}
+
+// TestUcodeCollector holds the metrics of the collector to those that the program prints, in word and kind, and
+// what it reads to the schema of the status. There is no ucode here to run it.
+func TestUcodeCollector(t *testing.T) {
+	collector, program, schema := read(t, "files/metrics/tunneldigger.uc"), read(t, "src/status/metrics.go"), read(t, "src/status/testdata/status.schema.json")
+	metrics := regexp.MustCompile(`\b(gauge|counter)\("tunneldigger_([a-z_]+)", ("[^"]+")\)`).FindAllStringSubmatch(collector, -1)
+	if all := regexp.MustCompile(`"tunneldigger_`).FindAllString(collector, -1); len(metrics) < 15 || len(metrics) != len(all) {
+		t.Errorf("%d metrics found, of %d", len(metrics), len(all))
+	}
+	for _, m := range metrics {
+		if family := fmt.Sprintf("{%q, %s, %s,", m[2], m[1], m[3]); !strings.Contains(program, family) {
+			t.Errorf("src/status/metrics.go has no %s", family)
+		}
+	}
+	for _, family := range regexp.MustCompile(`(?m)^\t\{"([a-z_]+)", (?:gauge|counter), `).FindAllStringSubmatch(program, -1) {
+		if !strings.Contains(collector, `"tunneldigger_`+family[1]+`"`) {
+			t.Errorf("the collector has no %s", family[1])
+		}
+	}
+	fields := regexp.MustCompile(`\b(?:status|status\.hooks|broker)\.([a-z_]+)\b`).FindAllStringSubmatch(collector, -1)
+	for _, field := range fields {
+		if !strings.Contains(schema, fmt.Sprintf("%q:", field[1])) {
+			t.Errorf("the schema has no %s", field[1])
+		}
 	}
 }

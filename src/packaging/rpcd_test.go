@@ -163,6 +163,28 @@ func TestRPCDStatusWithoutTunnels(t *testing.T) {
 	}
 }
 
+// TestRPCDSplitsTheStatus does that with one of the program's own.
+func TestRPCDSplitsTheStatus(t *testing.T) {
+	text := read(t, "src/status/testdata/status.json")
+	var want, got map[string]any
+	if err := json.Unmarshal([]byte(text), &want); err != nil {
+		t.Fatal(err)
+	}
+	tunnels := map[string]any{"tunnels": want["tunnels"]}
+	if list, ok := want["tunnels"].([]any); !ok || len(list) < 2 {
+		t.Fatalf("tunnels: %v", want["tunnels"])
+	}
+	delete(want, "tunnels")
+	state := t.TempDir()
+	says(t, state, "says", text)
+	if got, _ = rpcd(t, state, "", "call", "status"); !reflect.DeepEqual(got, want) {
+		t.Errorf("status: %v, want %v", got, want)
+	}
+	if got, _ = rpcd(t, state, "", "call", "tunnels"); !reflect.DeepEqual(got, tunnels) {
+		t.Errorf("tunnels: %v, want %v", got, tunnels)
+	}
+}
+
 // What the program says when it fails is the error, whatever is in it.
 func TestRPCDFault(t *testing.T) {
 	const fault = "no broker runs \"here\":\tC:\\run\x01\nstart it – now\n"
