@@ -18,7 +18,7 @@ func init() { // not where it is declared: what a command does may come back her
 		"status":  (*Daemon).commandStatus,
 		"kick":    (*Daemon).commandKick,
 		"drain":   (*Daemon).commandDrain,
-		"reload":  notYet,
+		"reload":  (*Daemon).commandReload,
 		"upgrade": notYet,
 	}
 }

@@ -83,5 +83,6 @@ func TestTwoBrokersOneSocket(t *testing.T) {
 func TestServesWithoutASocket(t *testing.T) {
 	r := serve(t, nil, t.TempDir()+"/none/socket")
 	r.log.await(t, "no socket for commands")
+	r.log.await(t, "listening")
 	r.dial().connect("one")
 }

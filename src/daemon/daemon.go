@@ -9,6 +9,7 @@ import (
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
+	"tunneldigger/src/cookie"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/notify"
@@ -31,12 +32,14 @@ const (
 // Options says how a daemon runs.
 type Options struct {
 	Config *config.Config
-	Log    *logline.Logger
+	// Read reads the configuration again, for a reload; nil: it can't be.
+	Read func() (*config.Config, error)
+	Log  *logline.Logger
 	// NoDatapath accepts tunnels without making interfaces: for load tests of
 	// the control plane where the kernel has no L2TP.
 	NoDatapath bool
-	// Signals that stop the daemon (the second one at once) or, SIGHUP, are
-	// answered with a line in the log.
+	// Signals that stop the daemon (the second one at once) or, SIGHUP, have it
+	// read its configuration again.
 	Signals <-chan os.Signal
 	// Socket is the path of the socket for commands, "" for none.
 	Socket string
@@ -47,10 +50,13 @@ type Options struct {
 // Daemon is a running broker process.
 type Daemon struct {
 	config   *config.Config
+	read     func() (*config.Config, error)
+	jar      *cookie.Jar
 	log      *logline.Logger
 	quiet    limitedLog
 	datapath datapath
-	sections []*section
+	sections []*section // by number; nil: no section has it
+	serial   uint64     // the largest that a tunnel of a section that is gone had
 	ports    ports
 	poller   *poll.Poller
 	wake     *poll.Wake
@@ -67,6 +73,9 @@ type Daemon struct {
 	promptly time.Duration // until when nothing is left to gather
 	stopBy   time.Duration // when stopping must have ended, 0: not stopping
 	retryAt  time.Duration // when to look again for missing interfaces, 0: none
+	moved    bool          // sections have given up addresses where tunnels stand
+	moving   bool          // tunnels are being brought to other bridges
+	moveNext int           // the ID from which on
 	queue    []queued
 	effects  []broker.Effect
 	event    broker.Event // reused for datagrams
@@ -169,6 +178,9 @@ func (d *Daemon) timeout() time.Duration {
 	if d.retryAt != 0 {
 		at(d.retryAt)
 	}
+	if d.moving {
+		at(d.now)
+	}
 	if t, ok := d.control.Due(); ok {
 		at(t)
 	}
@@ -179,6 +191,9 @@ func (d *Daemon) timeout() time.Duration {
 		at(t)
 	}
 	for _, s := range d.sections {
+		if s == nil {
+			continue
+		}
 		if t, ok := s.core.Due(); ok {
 			at(t)
 		}
@@ -192,6 +207,9 @@ func (d *Daemon) timeout() time.Duration {
 // tick does what time brings.
 func (d *Daemon) tick() {
 	for _, s := range d.sections {
+		if s == nil {
+			continue
+		}
 		if due, ok := s.core.Due(); ok && due <= d.now {
 			d.effects = s.core.Tick(d.now, d.effects[:0])
 			d.carryOut(s)
@@ -201,13 +219,20 @@ func (d *Daemon) tick() {
 	if d.retryAt != 0 && d.now >= d.retryAt {
 		d.openListeners()
 	}
+	if d.moving {
+		d.moveSome()
+	}
 	for _, s := range d.sections {
+		if s == nil {
+			continue
+		}
 		for _, l := range s.listeners {
 			if _, err := l.Flush(); err != nil {
 				d.sendFailed(s, err)
 			}
 		}
 	}
+	d.vanish()
 	d.control.Tick(d.now)
 	d.tickLists()
 	d.tickVerify()

@@ -22,6 +22,10 @@ type datapath interface {
 	retry(d *Daemon) bool
 	// ready tells whether what a section needs is there.
 	ready(d *Daemon, s *section) error
+	// reload takes in that there are other bridge sections, and tells what is
+	// missing for them. move then brings a tunnel where they want it.
+	reload(d *Daemon) []string
+	move(d *Daemon, p *port) error
 	close()
 }
 
@@ -41,4 +45,6 @@ func (noDatapath) shape(*port, uint32) error                   { return nil }
 func (noDatapath) watch(*Daemon)                               {}
 func (noDatapath) retry(*Daemon) bool                          { return false }
 func (noDatapath) ready(*Daemon, *section) error               { return nil }
+func (noDatapath) reload(*Daemon) []string                     { return nil }
+func (noDatapath) move(*Daemon, *port) error                   { return nil }
 func (noDatapath) close()                                      {}

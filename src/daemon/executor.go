@@ -18,9 +18,7 @@ func (d *Daemon) carryOut(s *section) {
 	for i := range d.effects {
 		switch e := &d.effects[i]; e.Kind {
 		case broker.EffectReply:
-			if _, l := d.listener(uint32(e.Listener)); l != nil {
-				l.Queue(e.Local.Addr(), e.Peer, e.Message())
-			}
+			d.reply(e)
 		case broker.EffectSend:
 			d.send(s, e)
 		case broker.EffectCreate:
@@ -131,10 +129,12 @@ func (d *Daemon) rescue(p *port) {
 			return
 		}
 		if err == nil && !own {
-			d.later(p.section, broker.Event{
-				Kind: broker.EventDatagram, Listener: p.listener, Peer: from, Local: p.local,
-				Data: append([]byte(nil), d.buffer[:n]...),
-			})
+			if s, listener, ok := d.entrance(p.listener, p.local); ok {
+				d.later(s, broker.Event{
+					Kind: broker.EventDatagram, Listener: listener, Peer: from, Local: p.local,
+					Data: append([]byte(nil), d.buffer[:n]...),
+				})
+			}
 		}
 	}
 }

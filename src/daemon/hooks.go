@@ -104,7 +104,7 @@ func (s *section) hookKey(serial uint64) uint64 {
 }
 
 func (d *Daemon) hookOwner(key uint64) (*section, uint64) {
-	if n := int(key & 0xff); key != 0 && n < len(d.sections) {
+	if n := int(key & 0xff); key != 0 && n < len(d.sections) && d.sections[n] != nil {
 		return d.sections[n], key >> 8
 	}
 	return nil, 0

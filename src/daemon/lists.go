@@ -262,6 +262,9 @@ func (d *Daemon) takeList(r *listRead) bool {
 }
 
 func faultsOf(err error) []error {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		return several.Unwrap()
+	}
 	var faults config.Faults
 	if !errors.As(err, &faults) {
 		return []error{err}

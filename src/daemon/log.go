@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"tunneldigger/src/broker"
+	"tunneldigger/src/config"
 	"tunneldigger/src/logline"
 )
 
@@ -128,4 +129,17 @@ func noteText(n broker.Note) (logline.Level, string) {
 		return logline.Error, "this kernel refuses a second session with ID 1: clients without unique session IDs are sent elsewhere"
 	}
 	return logline.Warn, "unknown note"
+}
+
+// LogLevel is the level that a configuration means.
+func LogLevel(l config.Level) logline.Level {
+	switch l {
+	case config.Debug:
+		return logline.Debug
+	case config.Warning:
+		return logline.Warn
+	case config.Error:
+		return logline.Error
+	}
+	return logline.Info
 }

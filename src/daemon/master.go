@@ -75,7 +75,7 @@ func (k *kernel) attach(d *Daemon, p *port, b *config.Bridge, mtu int) error {
 			return fmt.Errorf("isolate on %s: %w", b.Interface, err)
 		}
 	}
-	p.master = b.Interface
+	p.master, p.isolated = b.Interface, m.bridge && b.Isolate
 	m.ports++
 	k.mind(d, b.Interface, m, mtu)
 	return nil
@@ -123,7 +123,7 @@ func (k *kernel) detached(p *port) {
 	if m := k.masters[p.master]; m != nil && m.ports > 0 {
 		m.ports--
 	}
-	p.master = ""
+	p.master, p.isolated = "", false
 }
 
 // retry gives masters that were made anew their tunnels back. The kernel could
@@ -156,11 +156,8 @@ func (k *kernel) reattach(d *Daemon, name string) {
 		if p.master != name {
 			continue
 		}
-		mtu, err := k.link.MTU(p.name)
-		if err == nil {
-			err = k.attach(d, p, d.config.BridgeFor(p.section.config.Name, mtu), mtu)
-		}
-		if err != nil {
+		p.master = "" // and its port of the bridge before has gone with that
+		if err := k.move(d, p); err != nil {
 			d.log.Error("can't attach a tunnel again", "interface", name, "tunnel", p.id, "error", err)
 		}
 	}

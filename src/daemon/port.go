@@ -21,7 +21,8 @@ type port struct {
 	local        netipAddrPort
 	name         string // of the interface
 	index        int    // of the interface, 0: none or gone
-	master       string // where it is attached, "": nowhere
+	master       string // where it is attached, or will be when that comes; "": nowhere
+	isolated     bool   // there
 	rise         *rise  // what is left to do, nil once it is up
 	silentErrors int
 	traffic      status.Traffic // as it was when somebody last asked

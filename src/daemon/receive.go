@@ -66,6 +66,9 @@ func (d *Daemon) listenerReady(ev *poll.Event) {
 // handshake hands in a datagram that came to a listener, or should have.
 func (d *Daemon) handshake(s *section, listener int, peer, local netipAddrPort, data []byte) {
 	d.promptly, d.rises.newcomer = d.now+prompt, d.now
+	if d.moved {
+		s = d.holder(s, peer, local, data)
+	}
 	d.event = broker.Event{Kind: broker.EventDatagram, Listener: listener, Peer: peer, Local: local, Data: data}
 	d.handle(s, &d.event)
 }
@@ -92,7 +95,9 @@ func (d *Daemon) tunnelReady(ev *poll.Event) {
 		d.event = broker.Event{Kind: broker.EventTunnelDatagram, Tunnel: p.id, Data: d.buffer[:n]}
 		d.handle(p.section, &d.event)
 	default:
-		d.handshake(p.section, p.listener, from, p.local, d.buffer[:n])
+		if s, listener, ok := d.entrance(p.listener, p.local); ok {
+			d.handshake(s, listener, from, p.local, d.buffer[:n])
+		}
 	}
 }
 

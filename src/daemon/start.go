@@ -37,7 +37,7 @@ func start(o Options) (_ *Daemon, err error) {
 		return nil, fmt.Errorf("%d broker sections are enabled: at most 255 can be", len(c.Brokers))
 	}
 	d := &Daemon{
-		config: c, log: o.Log, clock: newClock(), signals: make(chan os.Signal, 4),
+		config: c, read: o.Read, log: o.Log, clock: newClock(), signals: make(chan os.Signal, 4),
 		ports: ports{byIndex: make(map[int]*port)},
 		quiet: limitedLog{log: o.Log, kinds: make(map[string]*logKind)}, unborn: make(map[uint64]struct{}),
 	}
@@ -55,10 +55,9 @@ func start(o Options) (_ *Daemon, err error) {
 	if err := d.poller.Add(d.wake.FD(), tokenWake, poll.Read); err != nil {
 		return nil, err
 	}
-	limit := 4 * runtime.NumCPU()
-	d.hooks = hook.New(limit, o.Log, d.wake.Notify)
-	d.verifier = newVerifier(limit / 2)
-	if err := d.makeSections(limit); err != nil {
+	d.hooks = hook.New(hooksAtOnce(), o.Log, d.wake.Notify)
+	d.verifier = newVerifier(hooksAtOnce() / 2)
+	if err := d.makeSections(); err != nil {
 		return nil, err
 	}
 	if o.NoDatapath {
@@ -81,35 +80,84 @@ func start(o Options) (_ *Daemon, err error) {
 	return d, nil
 }
 
-func (d *Daemon) makeSections(hooks int) error {
+// hooksAtOnce is how many hooks run side by side.
+func hooksAtOnce() int { return 4 * runtime.NumCPU() }
+
+func (d *Daemon) makeSections() error {
 	c := d.config
 	var key [16]byte
 	if _, err := unix.Getrandom(key[:], 0); err != nil {
 		return fmt.Errorf("read random numbers: %w", err)
 	}
-	jar := cookie.New(key)
-	wanted, listeners := 0, 0
-	for i := range c.Brokers {
-		wanted += c.Brokers[i].MaxTunnels
-		listeners += len(endpoints(&c.Brokers[i]))
-	}
-	capacity := d.raiseFiles(wanted, spareFiles+listeners+8*hooks)
+	d.jar = cookie.New(key)
+	most := d.shares()
 	for i := range c.Brokers {
 		b := &c.Brokers[i]
-		if n := len(endpoints(b)); n > maxListeners {
-			return fmt.Errorf("broker '%s': %d addresses and ports: at most %d can be listened on", b.Name, n, maxListeners)
-		}
-		s := &section{number: i, config: b, listeners: make(map[uint32]*listener)}
-		s.core = broker.New(*b, broker.Options{
-			Jar: jar, Random: mathrand.Uint32, Verify: c.Hooks.Program[config.EventVerify] != "",
-			MaxTunnels: max(1, b.MaxTunnels*capacity/wanted),
-		})
-		if err := portsFree(s); err != nil {
+		if err := listenable(b); err != nil {
 			return err
 		}
-		d.sections = append(d.sections, s)
+		if err := portsFree(b); err != nil {
+			return err
+		}
+		d.add(b, most[i])
 	}
 	return nil
+}
+
+// add makes a section. It listens when openListeners is called.
+func (d *Daemon) add(b *config.Broker, most int) *section {
+	number := 0
+	for number < len(d.sections) && d.sections[number] != nil {
+		number++
+	}
+	if number == len(d.sections) {
+		d.sections = append(d.sections, nil)
+	}
+	s := &section{number: number, config: b, listeners: make(map[uint32]*listener)}
+	s.core = broker.New(*b, d.coreOptions(s, most))
+	d.sections[number] = s
+	return s
+}
+
+// coreOptions is what a section's core needs beside its configuration.
+func (d *Daemon) coreOptions(s *section, most int) broker.Options {
+	return broker.Options{
+		Jar: d.jar, Random: mathrand.Uint32, Verify: d.config.Hooks.Program[config.EventVerify] != "", MaxTunnels: most,
+		Taken: func(id uint32) bool { return d.taken(s, id) }, Serial: d.serial,
+	}
+}
+
+// taken tells whether another section than s has a tunnel of this ID: one that
+// is being removed, or whose limit was larger.
+func (d *Daemon) taken(s *section, id uint32) bool {
+	for _, other := range d.sections {
+		if other != nil && other != s && other.core.Holds(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// shares lets the process have the descriptors that the configuration takes, and
+// tells how many tunnels each of its sections may have.
+func (d *Daemon) shares() []int {
+	c := d.config
+	wanted, others := 0, spareFiles+8*hooksAtOnce()
+	for i := range c.Brokers {
+		wanted += c.Brokers[i].MaxTunnels
+		others += len(endpoints(&c.Brokers[i]))
+	}
+	for _, s := range d.sections {
+		if s != nil && s.leaving {
+			others += s.core.Tunnels()
+		}
+	}
+	capacity := d.raiseFiles(wanted, others)
+	most := make([]int, len(c.Brokers))
+	for i := range most {
+		most[i] = max(1, c.Brokers[i].MaxTunnels*capacity/wanted)
+	}
+	return most
 }
 
 // raiseFiles lets the process have a descriptor for each tunnel and tells for

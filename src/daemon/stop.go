@@ -12,7 +12,7 @@ import (
 // idle tells whether nothing is left to wait for when stopping.
 func (d *Daemon) idle() bool {
 	for _, s := range d.sections {
-		if s.core.Tunnels() > 0 {
+		if s != nil && s.core.Tunnels() > 0 {
 			return false
 		}
 	}
@@ -36,7 +36,7 @@ func (d *Daemon) collectSignals() {
 		case s := <-d.signals:
 			switch {
 			case s == unix.SIGHUP:
-				d.log.Warn("this version can't reload its configuration: restart it to apply changes")
+				_, _ = d.reload() // the log has what came of it
 			case d.stopBy != 0:
 				d.stopBy = d.now
 			default:
@@ -44,7 +44,9 @@ func (d *Daemon) collectSignals() {
 				d.tell(notify.Stopping)
 				d.stopBy = d.now + stopDeadline
 				for _, section := range d.sections {
-					d.handle(section, &broker.Event{Kind: broker.EventStop})
+					if section != nil {
+						d.handle(section, &broker.Event{Kind: broker.EventStop})
+					}
 				}
 			}
 		default:

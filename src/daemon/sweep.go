@@ -42,6 +42,9 @@ func (k *kernel) sweep(d *Daemon) error {
 	var mine []l2tp.TunnelInfo
 	for _, t := range all {
 		for _, s := range d.sections {
+			if s == nil {
+				continue
+			}
 			if first := s.config.TunnelIDBase; t.ID >= first && t.ID < first+uint32(s.config.MaxTunnels) {
 				mine = append(mine, t)
 			}

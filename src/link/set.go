@@ -45,13 +45,20 @@ func (c *Conn) Detach(index int) error {
 
 // Isolate keeps a bridge port from exchanging frames with the other isolated ones. It is a property of the port, so only after
 // Attach: EOPNOTSUPP or EINVAL if the interface is no port of a bridge.
-func (c *Conn) Isolate(index int) error {
+func (c *Conn) Isolate(index int) error { return c.SetIsolated(index, true) }
+
+// SetIsolated is Isolate, or takes it back.
+func (c *Conn) SetIsolated(index int, on bool) error {
+	var value uint8
+	if on {
+		value = 1
+	}
 	// Only RTM_NEWLINK takes IFLA_INFO_SLAVE_DATA, and before IFLA_MASTER (net/core/rtnetlink.c): hence a request of its own.
 	m := c.change("isolate bridge port", unix.RTM_NEWLINK, index, 0)
 	info := m.Nest(unix.IFLA_LINKINFO)
 	m.String(unix.IFLA_INFO_SLAVE_KIND, kindBridge)
 	data := m.Nest(unix.IFLA_INFO_SLAVE_DATA)
-	m.U8(unix.IFLA_BRPORT_ISOLATED, 1)
+	m.U8(unix.IFLA_BRPORT_ISOLATED, value)
 	m.End(data)
 	m.End(info)
 	return c.nl.Do(nil)
@@ -79,17 +86,22 @@ func (c *Conn) GuardMTU(master string) (mtu int, err error) {
 
 // DisableIPv6 turns IPv6 off on an interface of the calling thread's network namespace; done before it is up, it never gets an address of its
 // own. A kernel without IPv6 is fine; so is an interface that has none because its MTU is below 1280.
-func DisableIPv6(name string) error {
+func DisableIPv6(name string) error { return switchIPv6(name, "off", '1') }
+
+// EnableIPv6 takes DisableIPv6 back: an interface that is up gets its link-local address.
+func EnableIPv6(name string) error { return switchIPv6(name, "on", '0') }
+
+func switchIPv6(name, state string, disable byte) error {
 	fd, err := unix.Open("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err == unix.ENOENT {
 		return nil
 	}
 	if err == nil {
-		_, err = unix.Write(fd, []byte{'1', '\n'})
+		_, err = unix.Write(fd, []byte{disable, '\n'})
 		unix.Close(fd)
 	}
 	if err != nil {
-		return fmt.Errorf("turn IPv6 off on %s: %w", name, err)
+		return fmt.Errorf("turn IPv6 %s on %s: %w", state, name, err)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 )
 
@@ -39,7 +40,7 @@ type Logger struct {
 type shared struct {
 	mutex    sync.Mutex
 	out      io.Writer
-	level    Level
+	level    atomic.Int32
 	priority bool
 	line     []byte // reused
 }
@@ -47,11 +48,17 @@ type shared struct {
 // New makes a Logger for lines of at least level. With priority every line
 // begins with "<N>".
 func New(out io.Writer, level Level, priority bool) *Logger {
-	return &Logger{shared: &shared{out: out, level: level, priority: priority}}
+	l := &Logger{shared: &shared{out: out, priority: priority}}
+	l.SetLevel(level)
+	return l
 }
 
+// SetLevel changes from which level on lines are written, for this Logger and
+// all that With has made of it.
+func (l *Logger) SetLevel(level Level) { l.shared.level.Store(int32(level)) }
+
 // Enabled tells whether lines of this level are written.
-func (l *Logger) Enabled(level Level) bool { return level >= l.shared.level }
+func (l *Logger) Enabled(level Level) bool { return int32(level) >= l.shared.level.Load() }
 
 // With gives a Logger that adds these keys and values to every line.
 func (l *Logger) With(args ...any) *Logger {

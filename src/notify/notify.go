@@ -14,6 +14,14 @@ const (
 	Stopping = "STOPPING=1"
 )
 
+// Reloading gives the state of a service that reads its configuration again, from now on until Ready. The time tells
+// systemd which reload it is that Ready ends.
+func Reloading() string {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
+	return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", ts.Nano()/1000)
+}
+
 // Send gives a state to the socket that NOTIFY_SOCKET names: a path, or with a leading "@" an abstract address. It
 // does nothing where the variable is not set, as nobody waits for it there, and never blocks.
 func Send(state string) error {

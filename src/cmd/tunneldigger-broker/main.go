@@ -105,24 +105,31 @@ func (o *options) read() (*config.Config, error) {
 	return uci.Read(o.dir)
 }
 
+// load is read for running: at start, and at every reload.
+func (o *options) load() (*config.Config, error) {
+	c, err := o.read()
+	if err != nil || o.devices == "" {
+		return c, err
+	}
+	text, err := os.ReadFile(o.devices)
+	if err != nil {
+		return nil, fmt.Errorf("reading which device stands for which interface: %w", err)
+	}
+	c.ApplyDevices(string(text))
+	return c, nil
+}
+
 func (o *options) fault(err error) int {
 	fmt.Fprintf(o.errs, "%v\n", err)
 	return exitFault
 }
 
 func (o *options) run() int {
-	c, err := o.read()
+	c, err := o.load()
 	if err != nil {
 		return o.fault(err)
 	}
-	if o.devices != "" {
-		text, err := os.ReadFile(o.devices)
-		if err != nil {
-			return o.fault(fmt.Errorf("reading which device stands for which interface: %w", err))
-		}
-		c.ApplyDevices(string(text))
-	}
-	log := logline.New(o.errs, level(c.Log.Level), o.priority)
+	log := logline.New(o.errs, daemon.LogLevel(c.Log.Level), o.priority)
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
 	log.Info("tunneldigger-broker " + version)
@@ -131,25 +138,13 @@ func (o *options) run() int {
 	runtime.GOMAXPROCS(1)
 	// A heap of a few megabytes wants no huge pages: one alone costs two.
 	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0)
-	err = daemon.Run(daemon.Options{Config: c, Log: log, NoDatapath: o.datapath == "none", Signals: signals, Socket: o.socket, Version: version})
+	err = daemon.Run(daemon.Options{Config: c, Read: o.load, Log: log, NoDatapath: o.datapath == "none", Signals: signals, Socket: o.socket, Version: version})
 	if err != nil {
 		log.Error(strings.ReplaceAll(err.Error(), "\n", "; "))
 		return exitFault
 	}
 	log.Info("stopped")
 	return exitFine
-}
-
-func level(l config.Level) logline.Level {
-	switch l {
-	case config.Debug:
-		return logline.Debug
-	case config.Warning:
-		return logline.Warn
-	case config.Error:
-		return logline.Error
-	}
-	return logline.Info
 }
 
 func (o *options) check() int {

@@ -1,0 +1,265 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"tunneldigger/src/broker"
+	"tunneldigger/src/config"
+	"tunneldigger/src/control"
+	"tunneldigger/src/notify"
+)
+
+var (
+	errNoReader = errors.New("this broker can't read its configuration again")
+	errStopping = errors.New("the broker is stopping")
+)
+
+func (d *Daemon) commandReload(c *control.Conn, args []string) {
+	if len(args) > 0 {
+		c.Finish("", errors.New("reload takes no words"))
+		return
+	}
+	text, err := d.reload()
+	c.Finish(text, err)
+}
+
+// reload reads the configuration again and applies what has changed. Tunnels of
+// sections that have not changed notice nothing. The text says what was done, and
+// what was not; with an error, which holds every fault, nothing was.
+func (d *Daemon) reload() (text string, err error) {
+	if d.stopBy != 0 {
+		return "", errStopping
+	}
+	d.tell(notify.Reloading())
+	defer d.tell(notify.Ready)
+	var next *reloading
+	if d.read == nil {
+		err = errNoReader
+	} else {
+		var c *config.Config
+		if c, err = d.read(); err == nil {
+			next, err = d.plan(c)
+		}
+	}
+	if err != nil {
+		for _, fault := range faultsOf(err) {
+			d.log.Error("the configuration is not taken", "error", fault)
+		}
+		return "", err
+	}
+	return d.apply(next), nil
+}
+
+// reloading is a reload that can be carried out.
+type reloading struct {
+	config   *config.Config // as it will be
+	sections []*section     // of its brokers; nil: a new one
+	changes  []config.Change
+	kept     []string // what takes a restart
+}
+
+// plan checks what only the daemon can check, and matches the sections by name.
+func (d *Daemon) plan(c *config.Config) (*reloading, error) {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if len(c.Brokers) == 0 {
+		fault("no broker section is enabled: to serve nobody, stop the broker")
+	}
+	whole := *c
+	whole.Brokers = slices.Clone(c.Brokers)
+	next := &reloading{config: &whole}
+	numbers := 0
+	for _, s := range d.sections {
+		if s != nil {
+			numbers++
+		}
+	}
+	for i := range whole.Brokers {
+		b := &whole.Brokers[i]
+		if err := listenable(b); err != nil {
+			faults = append(faults, err)
+		}
+		s := d.named(b.Name)
+		next.sections = append(next.sections, s)
+		if s == nil {
+			numbers++
+		} else if now := s.config.TunnelIDBase; b.TunnelIDBase != now {
+			next.kept = append(next.kept, fmt.Sprintf("broker '%s': tunnel_id_base stays %d until the broker is started anew; the file has %d",
+				b.Name, now, b.TunnelIDBase))
+			b.TunnelIDBase = now
+		}
+		if last := int(b.TunnelIDBase) + b.MaxTunnels - 1; last > maxTunnelID {
+			fault("broker '%s': tunnel_id_base, which stays %d, with max_tunnels %d ends at %d: want %d at most, or start the broker anew",
+				b.Name, b.TunnelIDBase, b.MaxTunnels, last, maxTunnelID)
+		}
+		for j := range i {
+			if o := &whole.Brokers[j]; int(b.TunnelIDBase) < int(o.TunnelIDBase)+o.MaxTunnels &&
+				int(o.TunnelIDBase) < int(b.TunnelIDBase)+b.MaxTunnels {
+				fault("broker '%s': tunnel_id_base %d with max_tunnels %d overlaps with broker '%s', which has %d and %d: "+
+					"tunnel_id_base of a section can't change under way, start the broker anew",
+					b.Name, b.TunnelIDBase, b.MaxTunnels, o.Name, o.TunnelIDBase, o.MaxTunnels)
+			}
+		}
+	}
+	if numbers > maxSections {
+		fault("%d broker sections, those included that are still being removed: want %d at most", numbers, maxSections)
+	}
+	next.changes = config.Differences(d.config, &whole)
+	return next, errors.Join(faults...)
+}
+
+// named finds a section that is in the configuration.
+func (d *Daemon) named(name string) *section {
+	for _, s := range d.sections {
+		if s != nil && !s.leaving && s.config.Name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// apply brings a configuration into force.
+func (d *Daemon) apply(next *reloading) string {
+	var said strings.Builder
+	for _, notice := range next.config.Notices {
+		d.log.Warn(notice)
+	}
+	bridges := !slices.Equal(d.config.Bridges, next.config.Bridges)
+	draining, rate := d.draining()
+	d.config = next.config
+	d.log.SetLevel(LogLevel(d.config.Log.Level))
+	for _, c := range next.changes {
+		fmt.Fprintln(&said, c)
+		args := []any{"section", c.Section}
+		switch {
+		case c.Option != "":
+			d.log.Info("configuration changed", append(args, "option", c.Option, "from", c.Old, "to", c.New)...)
+		case c.Gone:
+			d.log.Info("section removed", args...)
+		default:
+			d.log.Info("section added", args...)
+		}
+	}
+	for _, text := range next.kept {
+		fmt.Fprintln(&said, text)
+		d.log.Warn(text)
+	}
+	for _, text := range d.datapath.reload(d) {
+		fmt.Fprintln(&said, text)
+		d.log.Warn(text)
+	}
+	for _, s := range d.sections {
+		if s != nil && !s.leaving && !slices.Contains(next.sections, s) {
+			d.leave(s)
+		}
+	}
+	most := d.shares()
+	for i, s := range next.sections {
+		b := &d.config.Brokers[i]
+		if s == nil {
+			s = d.add(b, most[i])
+			if draining {
+				d.effects = s.core.Drain(d.now, true, rate, d.effects[:0])
+				d.carryOut(s)
+			}
+			continue
+		}
+		s.outdate(b)
+		s.config = b
+		d.effects = s.core.Reconfigure(d.now, *b, d.coreOptions(s, most[i]), d.effects[:0])
+		d.carryOut(s)
+		d.settle()
+	}
+	// The new listeners open before the old ones close, so that nobody who asks
+	// finds a port shut that has only changed hands.
+	d.openListeners()
+	for _, s := range d.sections {
+		if s == nil {
+			continue
+		}
+		for number := range s.stale {
+			d.retire(s, number)
+		}
+		if !s.complete && !s.leaving {
+			fmt.Fprintf(&said, "broker '%s' waits to listen: %s\n", s.config.Name, s.waitsFor)
+		}
+	}
+	d.verifier.forget()
+	d.followLists()
+	for _, f := range d.lists.files {
+		d.listChanged(f)
+	}
+	if bridges {
+		d.moving, d.moveNext = true, 0
+	}
+	if said.Len() == 0 {
+		d.log.Info("reloaded, nothing has changed")
+		return "Nothing has changed.\n"
+	}
+	d.log.Info("reloaded", "changes", len(next.changes))
+	return "Reloaded.\n" + said.String()
+}
+
+// leave begins to take a section out: its tunnels are closed as when stopping.
+func (d *Daemon) leave(s *section) {
+	s.leaving, s.complete = true, false
+	s.outdate(&config.Broker{})
+	d.log.Info("closing the tunnels of a removed section", "broker", s.config.Name, "tunnels", s.core.Tunnels())
+	d.handle(s, &broker.Event{Kind: broker.EventRemove})
+}
+
+// vanish forgets the sections that are gone entirely.
+func (d *Daemon) vanish() {
+	for n, s := range d.sections {
+		if s != nil && s.leaving && s.core.Tunnels() == 0 {
+			d.serial = max(d.serial, s.core.Serial())
+			d.sections[n] = nil
+			d.log.Info("section gone", "broker", s.config.Name)
+		}
+	}
+}
+
+// outdate marks the listeners that another configuration does not have.
+func (s *section) outdate(b *config.Broker) {
+	wanted := endpoints(b)
+	for number, l := range s.listeners {
+		if b.Interface != s.config.Interface || !slices.Contains(wanted, l.Addr()) {
+			if s.stale == nil {
+				s.stale = make(map[uint32]bool)
+			}
+			s.stale[number] = true
+		}
+	}
+	if b.Interface != s.config.Interface || !slices.Equal(endpoints(s.config), wanted) {
+		s.complete = false
+	}
+}
+
+// retire closes a listener. What waits in it goes to who listens there now.
+func (d *Daemon) retire(s *section, number uint32) {
+	l := s.listeners[number]
+	_, _ = l.Flush()
+	d.moved = d.moved || s.core.Tunnels() > 0
+	for range maxRetired {
+		datagrams, faults := l.Receive()
+		if len(datagrams) == 0 && faults == 0 {
+			break
+		}
+		for i := range datagrams {
+			dg := &datagrams[i]
+			if to, n, ok := d.entrance(int(number), dg.Local); ok {
+				d.handshake(to, n, dg.Peer, dg.Local, dg.Data)
+			}
+		}
+	}
+	d.closeListener(s, number)
+}
+
+const (
+	maxSections = 255   // numbers of sections, in the keys of hooks
+	maxTunnelID = 65535 // see config.Broker
+	maxRetired  = 64    // batches of 32 datagrams that a closing listener's mail may be
+)

@@ -1,0 +1,68 @@
+package daemon
+
+import (
+	"net/netip"
+
+	"tunneldigger/src/broker"
+	"tunneldigger/src/wire"
+)
+
+// A tunnel remembers the listener that it came by, which a reload may have
+// closed, and its address and port may be another section's by now. What is here
+// finds the way all the same.
+
+// suits tells whether a listener can send from an address and port.
+func suits(l *listener, local netip.AddrPort) bool {
+	at := l.Addr()
+	return at.Port() == local.Port() && (at.Addr() == local.Addr() || at.Addr().IsUnspecified() && at.Addr().Is4() == local.Addr().Is4())
+}
+
+// entrance finds who gets what a newcomer sent to local: the listener of this
+// number or, where that has gone, the one that is there now; false: nobody
+// listens there any more, and it is counted as lost.
+func (d *Daemon) entrance(number int, local netip.AddrPort) (*section, int, bool) {
+	if s, l := d.listener(uint32(number)); l != nil && !s.leaving && !s.stale[uint32(number)] && suits(l, local) {
+		return s, number, true
+	}
+	for _, s := range d.sections {
+		if s == nil || s.leaving {
+			continue
+		}
+		for n, l := range s.listeners {
+			if !s.stale[n] && suits(l, local) {
+				return s, int(n), true
+			}
+		}
+	}
+	d.failures.count++
+	return nil, 0, false
+}
+
+// reply answers by the listener that was asked, or by another one that has its
+// address. Without any the answer is lost, and counted.
+func (d *Daemon) reply(e *broker.Effect) {
+	_, l := d.listener(uint32(e.Listener))
+	if l == nil || !suits(l, e.Local) {
+		_, n, ok := d.entrance(e.Listener, e.Local)
+		if !ok {
+			return
+		}
+		_, l = d.listener(uint32(n))
+	}
+	l.Queue(e.Local.Addr(), e.Peer, e.Message())
+}
+
+// holder finds the section whose tunnel a datagram is about, which may be
+// another one than the section that listens there now. Who only asks is answered
+// by that one.
+func (d *Daemon) holder(s *section, peer, local netip.AddrPort, data []byte) *section {
+	if m, err := wire.Parse(data); err != nil || m.Type == wire.TypeCookie || m.Type == wire.TypeUsage {
+		return s
+	}
+	for _, other := range d.sections {
+		if other != nil && other != s && other.core.Knows(peer, local) {
+			return other
+		}
+	}
+	return s
+}
