@@ -36,7 +36,7 @@ var may = map[string][]string{
 	"sock":   {},
 	"poll":   {},
 	"watch":  {},
-	"hook":   {"logline"},
+	"hook":   {"logline", "handoff"},
 
 	// What serves many.
 	"logline": {},

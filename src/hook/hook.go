@@ -52,12 +52,12 @@ type Runner struct {
 	log    *logline.Logger
 	notify func()
 
+	forking sync.RWMutex // held for reading while a program is being started, and before mu
 	mu      sync.Mutex
 	ready   []*Request            // may run, as soon as there is room; first in, first out
 	behind  map[uint64][]*Request // by key: one of the key is running or ready, these come after it
 	blocked int                   // requests in behind
-	running int
-	groups  map[*process]struct{} // processes that can be killed
+	jobs    map[*job]struct{}     // that are being carried out
 	killed  bool
 	done    []Result
 	warned  map[string]bool // files that cannot run and were mentioned
@@ -68,7 +68,7 @@ type Runner struct {
 func New(limit int, log *logline.Logger, notify func()) *Runner {
 	return &Runner{
 		limit: max(limit, 1), log: log, notify: notify,
-		behind: make(map[uint64][]*Request), groups: make(map[*process]struct{}), warned: make(map[string]bool),
+		behind: make(map[uint64][]*Request), jobs: make(map[*job]struct{}), warned: make(map[string]bool),
 	}
 }
 
@@ -117,7 +117,7 @@ func (r *Runner) Done() []Result {
 func (r *Runner) Running() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.running
+	return len(r.jobs)
 }
 
 // Waiting is how many requests have not been started.
@@ -131,7 +131,7 @@ func (r *Runner) Waiting() int {
 func (r *Runner) Idle() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.running == 0 && len(r.ready) == 0 && r.blocked == 0 && len(r.done) == 0
+	return len(r.jobs) == 0 && len(r.ready) == 0 && r.blocked == 0 && len(r.done) == 0
 }
 
 // Kill ends everything now, for good: running programs are killed with their process groups, waiting and later requests end with
@@ -148,8 +148,10 @@ func (r *Runner) Kill() {
 	for _, req := range waiting {
 		r.finish(Result{Tag: req.Tag, Key: req.Key, Event: req.Event, Status: -1, Err: ErrKilled})
 	}
-	for p := range r.groups {
-		p.kill(ErrKilled)
+	for j := range r.jobs {
+		if j.p != nil {
+			j.p.kill(ErrKilled)
+		}
 	}
 	r.mu.Unlock()
 	if len(waiting) > 0 {
@@ -162,31 +164,27 @@ func (r *Runner) finish(res Result) { r.done = append(r.done, res) }
 
 // start starts what there is room for; the lock is held.
 func (r *Runner) start() {
-	for r.running < r.limit && len(r.ready) > 0 {
-		req := r.ready[0]
+	for len(r.jobs) < r.limit && len(r.ready) > 0 {
+		j := newJob(r.ready[0])
 		r.ready[0] = nil
 		r.ready = r.ready[1:]
-		r.running++
-		go r.carryOut(req)
+		r.jobs[j] = struct{}{}
+		go r.carryOut(j)
 	}
 }
 
-// carryOut runs the programs of one request and makes room for the next.
-func (r *Runner) carryOut(req *Request) {
-	res := r.runAll(req)
-	r.mu.Lock()
-	r.finish(res)
-	r.running--
-	if queue, ok := r.behind[req.Key]; ok && req.Key != 0 {
+// next makes room for the request behind j, which has ended; the lock is held.
+func (r *Runner) next(j *job) {
+	delete(r.jobs, j)
+	key := j.req.Key
+	if queue, ok := r.behind[key]; ok && key != 0 {
 		if len(queue) == 0 {
-			delete(r.behind, req.Key)
+			delete(r.behind, key)
 		} else {
 			r.ready = append(r.ready, queue[0])
-			r.behind[req.Key] = queue[1:]
+			r.behind[key] = queue[1:]
 			r.blocked--
 		}
 	}
 	r.start()
-	r.mu.Unlock()
-	r.notify()
 }

@@ -60,8 +60,8 @@ func TestOrderWithinKeysAndSideBySide(t *testing.T) {
 	if !b.Idle() {
 		t.Error("not idle")
 	}
-	if len(b.behind) != 0 || len(b.groups) != 0 {
-		t.Errorf("left: %v %v", b.behind, b.groups)
+	if len(b.behind) != 0 || len(b.jobs) != 0 {
+		t.Errorf("left: %v %v", b.behind, b.jobs)
 	}
 }
 

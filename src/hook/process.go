@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"tunneldigger/src/logline"
 )
 
 // environment is what a hook gets besides the facts of its event.
@@ -69,104 +67,51 @@ func (r *Runner) warnOnce(path, what, why string) {
 	}
 }
 
-// runAll runs the programs of a request, each whether or not the one before failed.
-func (r *Runner) runAll(req *Request) Result {
-	start := time.Now()
-	res := Result{Tag: req.Tag, Key: req.Key, Event: req.Event}
-	about := r.log.With("event", req.Event)
-	if req.Tunnel != 0 {
-		about = about.With("tunnel", req.Tunnel)
-	}
-	for _, path := range r.programs(req) {
-		log := about.With("hook", path)
-		status, err := r.run(req, path, log)
-		if err == nil {
-			continue
-		}
-		log.Error("hook failed", "error", err)
-		if res.Err == nil {
-			res.Status, res.Err = status, fmt.Errorf("%s: %w", path, err)
-		}
-	}
-	res.Duration = time.Since(start)
-	return res
-}
-
 var errStart = errors.New("cannot be started")
 
-// run runs one program to its end, or to that of its time.
-func (r *Runner) run(req *Request, path string, log *logline.Logger) (status int, err error) {
-	p, out, err := r.spawn(req, path)
-	if err != nil {
-		return -1, err
-	}
-	defer out.Close()
-	read := make(chan struct{})
-	go func() {
-		logLines(out, log)
-		close(read)
-	}()
-	if req.Timeout > 0 {
-		timer := time.AfterFunc(req.Timeout, func() { p.kill(ErrTimeout) })
-		defer timer.Stop()
-	}
-	wait, err := p.wait()
-	r.mu.Lock()
-	delete(r.groups, p)
-	r.mu.Unlock()
-	out.SetReadDeadline(time.Now().Add(linger))
-	<-read
-	switch {
-	case err != nil:
-		return -1, err
-	case wait.Signaled():
-		return -1, fmt.Errorf("ended by signal: %s", wait.Signal())
-	case wait.ExitStatus() != 0:
-		return wait.ExitStatus(), fmt.Errorf("exit status %d", wait.ExitStatus())
-	}
-	return 0, nil
-}
-
-// spawn starts a program in a process group of its own, unless everything has been killed. What it prints comes from the file.
-func (r *Runner) spawn(req *Request, path string) (*process, *os.File, error) {
+// spawn starts a program in a process group of its own, unless everything has been killed, and makes it the job's.
+func (r *Runner) spawn(j *job, path string) (*process, error) {
+	r.forking.RLock()
+	defer r.forking.RUnlock()
 	r.mu.Lock()
 	killed := r.killed
 	r.mu.Unlock()
 	if killed {
-		return nil, nil, ErrKilled
+		return nil, ErrKilled
 	}
 	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: open %s: %w", errStart, os.DevNull, err)
+		return nil, fmt.Errorf("%w: open %s: %w", errStart, os.DevNull, err)
 	}
 	defer unix.Close(null)
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
-		return nil, nil, fmt.Errorf("%w: pipe: %w", errStart, err)
+		return nil, fmt.Errorf("%w: pipe: %w", errStart, err)
 	}
 	defer unix.Close(pipe[1])
-	unix.SetNonblock(pipe[0], true) // so that reading can have a deadline
-	out := os.NewFile(uintptr(pipe[0]), path)
 
-	pid, err := syscall.ForkExec(path, append([]string{path}, req.Args...), &syscall.ProcAttr{
+	pid, err := syscall.ForkExec(path, append([]string{path}, j.req.Args...), &syscall.ProcAttr{
 		Dir:   "/",
-		Env:   append(environment[:len(environment):len(environment)], req.Env...),
+		Env:   append(environment[:len(environment):len(environment)], j.req.Env...),
 		Files: []uintptr{uintptr(null), uintptr(pipe[1]), uintptr(pipe[1])},
 		Sys:   &syscall.SysProcAttr{Setpgid: true},
 	})
 	if err != nil {
-		out.Close()
-		return nil, nil, fmt.Errorf("%w: %w%s", errStart, err, advice(path, err))
+		unix.Close(pipe[0])
+		return nil, fmt.Errorf("%w: %w%s", errStart, err, advice(path, err))
 	}
-	p := &process{pid: pid}
+	p := &process{pid: pid, out: newOutput(pipe[0], path)}
+	if j.req.Timeout > 0 {
+		p.deadline = time.Now().Add(j.req.Timeout)
+	}
 	r.mu.Lock()
-	r.groups[p] = struct{}{}
+	j.p = p
 	killed = r.killed
 	r.mu.Unlock()
 	if killed {
 		p.kill(ErrKilled)
 	}
-	return p, out, nil
+	return p, nil
 }
 
 // advice says what to do about a program that does not start.
@@ -186,10 +131,14 @@ func advice(path string, err error) string {
 
 // process is one started program and its process group, which has the same number.
 type process struct {
-	pid    int
+	pid      int
+	deadline time.Time // zero: none
+	out      *output
+
 	mu     sync.Mutex
 	reaped bool
-	cause  error // why it was killed
+	status unix.WaitStatus // once it is reaped
+	cause  error           // why it was killed
 }
 
 // kill kills the group, unless its leader has been reaped: then the number may be someone else's.
@@ -205,21 +154,22 @@ func (p *process) kill(cause error) {
 // wait waits for the program to end and reaps it. The error is why it was killed.
 func (p *process) wait() (unix.WaitStatus, error) {
 	// First without reaping, so that kill never sees the number of a process that is gone.
-	for unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	for !p.reaped && unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.reaped = true
-	var status unix.WaitStatus
-	_, err := unix.Wait4(p.pid, &status, 0, nil)
-	for err == unix.EINTR {
-		_, err = unix.Wait4(p.pid, &status, 0, nil)
+	if !p.reaped {
+		p.reaped = true
+		_, err := unix.Wait4(p.pid, &p.status, 0, nil)
+		for err == unix.EINTR {
+			_, err = unix.Wait4(p.pid, &p.status, 0, nil)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("wait: %w", err)
+		}
 	}
-	if err != nil {
-		return 0, fmt.Errorf("wait: %w", err)
+	if p.status.Signaled() {
+		return p.status, p.cause
 	}
-	if status.Signaled() {
-		return status, p.cause
-	}
-	return status, nil
+	return p.status, nil
 }

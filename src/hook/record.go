@@ -1,0 +1,145 @@
+package hook
+
+import (
+	"errors"
+
+	"tunneldigger/src/handoff"
+)
+
+// The fields of a Request and of a Result.
+const (
+	tagKey handoff.Tag = iota + 1
+	tagEvent
+	tagTunnel
+	tagProgram
+	tagDirectory
+	tagArg // repeated
+	tagEnv // repeated
+	tagTimeout
+	tagTag
+	tagExit
+	tagErr
+	tagDuration
+)
+
+func (r *Request) append(dst []byte) []byte {
+	dst = handoff.AppendUint(dst, tagKey, r.Key)
+	dst = handoff.AppendString(dst, tagEvent, r.Event)
+	dst = handoff.AppendUint(dst, tagTunnel, uint64(r.Tunnel))
+	dst = handoff.AppendString(dst, tagProgram, r.Program)
+	dst = handoff.AppendString(dst, tagDirectory, r.Directory)
+	for _, arg := range r.Args {
+		dst = handoff.AppendString(dst, tagArg, arg)
+	}
+	for _, env := range r.Env {
+		dst = handoff.AppendString(dst, tagEnv, env)
+	}
+	dst = handoff.AppendTime(dst, tagTimeout, r.Timeout)
+	return handoff.AppendUint(dst, tagTag, r.Tag)
+}
+
+func (r *Request) restore(record []byte) error {
+	f := handoff.Read(record)
+	for f.Next() {
+		switch f.Tag() {
+		case tagKey:
+			r.Key = f.Uint()
+		case tagEvent:
+			r.Event = f.String()
+		case tagTunnel:
+			r.Tunnel = f.Uint32()
+		case tagProgram:
+			r.Program = f.String()
+		case tagDirectory:
+			r.Directory = f.String()
+		case tagArg:
+			r.Args = append(r.Args, f.String())
+		case tagEnv:
+			r.Env = append(r.Env, f.String())
+		case tagTimeout:
+			r.Timeout = f.Time()
+		case tagTag:
+			r.Tag = f.Uint()
+		}
+	}
+	return f.Err()
+}
+
+func (r *Result) append(dst []byte) []byte {
+	dst = handoff.AppendUint(dst, tagTag, r.Tag)
+	dst = handoff.AppendUint(dst, tagKey, r.Key)
+	dst = handoff.AppendString(dst, tagEvent, r.Event)
+	dst = handoff.AppendInt(dst, tagExit, int64(r.Status))
+	dst = appendError(dst, tagErr, r.Err)
+	return handoff.AppendTime(dst, tagDuration, r.Duration)
+}
+
+func (r *Result) restore(record []byte) (err error) {
+	f := handoff.Read(record)
+	for f.Next() {
+		switch f.Tag() {
+		case tagTag:
+			r.Tag = f.Uint()
+		case tagKey:
+			r.Key = f.Uint()
+		case tagEvent:
+			r.Event = f.String()
+		case tagExit:
+			r.Status = f.Int()
+		case tagErr:
+			if r.Err, err = restoreError(f.Bytes()); err != nil {
+				return err
+			}
+		case tagDuration:
+			r.Duration = f.Time()
+		}
+	}
+	return f.Err()
+}
+
+// The errors that others compare with, by number.
+var carriedErrors = []error{ErrFull, ErrKilled, ErrTimeout}
+
+// pastError is an error of the program before.
+type pastError struct {
+	text string
+	is   error // one of carriedErrors, or nil
+}
+
+func (e *pastError) Error() string { return e.text }
+func (e *pastError) Unwrap() error { return e.is }
+
+const (
+	tagText handoff.Tag = iota + 1
+	tagIs
+)
+
+func appendError(dst []byte, tag handoff.Tag, err error) []byte {
+	if err == nil {
+		return dst
+	}
+	dst, mark := handoff.Begin(dst, tag)
+	dst = handoff.AppendString(dst, tagText, err.Error())
+	for i, known := range carriedErrors {
+		if errors.Is(err, known) {
+			dst = handoff.AppendUint(dst, tagIs, uint64(i+1))
+		}
+	}
+	return handoff.End(dst, mark)
+}
+
+func restoreError(record []byte) (error, error) {
+	e := new(pastError)
+	f := handoff.Read(record)
+	for f.Next() {
+		switch f.Tag() {
+		case tagText:
+			e.text = f.String()
+		case tagIs:
+			if i := f.Uint8(); i > 0 && int(i) <= len(carriedErrors) {
+				e.is = carriedErrors[i-1]
+			}
+		}
+	}
+	return e, f.Err()
+}
