@@ -35,6 +35,9 @@ type Options struct {
 	Taken func(id uint32) bool
 	// Serial is what the tunnels' serial numbers begin after.
 	Serial uint64
+	// Keys is how many addresses and how many UUIDs limits remember at most, 0:
+	// 4096.
+	Keys int
 }
 
 // Broker holds the tunnels of one section. It is not safe for concurrent use.
@@ -64,6 +67,13 @@ type Broker struct {
 	out        []Effect
 }
 
+func (o *Options) keys() int {
+	if o.Keys > 0 {
+		return o.Keys
+	}
+	return limiterKeys
+}
+
 // New makes a Broker without tunnels.
 func New(c config.Broker, o Options) *Broker {
 	b := &Broker{
@@ -72,9 +82,9 @@ func New(c config.Broker, o Options) *Broker {
 		pairs:   make(map[pair]*tunnel),
 		ids:     newIDPool(c.TunnelIDBase, c.MaxTunnels),
 		queue:   admission.NewQueue[pair, request](c.RateInterval),
-		perIP:   admission.NewLimiter[netip.Addr](c.PerIP.Count, c.PerIP.Time, limiterKeys),
-		perUUID: admission.NewLimiter[string](c.PerUUID.Count, c.PerUUID.Time, limiterKeys),
-		hooked:  admission.NewLimiter[netip.Addr](1, hookGap, limiterKeys),
+		perIP:   admission.NewLimiter[netip.Addr](c.PerIP.Count, c.PerIP.Time, o.keys()),
+		perUUID: admission.NewLimiter[string](c.PerUUID.Count, c.PerUUID.Time, o.keys()),
+		hooked:  admission.NewLimiter[netip.Addr](1, hookGap, o.keys()),
 		shed:    newShedder(c.AnswerRate),
 	}
 	b.setLimit()

@@ -81,6 +81,11 @@ func (sv *Server) note(e *broker.Effect) {
 		sv.checkThere(e, "is up")
 	case broker.NoteClosed:
 		move(up, closing)
+		if e.Reason == broker.ClosedTwin {
+			sv.checkDisplaced(e)
+		}
+	case broker.NoteQueued:
+		sv.door.waits[pair{e.Peer, e.Local}] = sv.world.now
 	case broker.NoteStuck:
 		if o := sv.ids[e.Tunnel]; o != nil {
 			o.stuck = true
@@ -88,6 +93,7 @@ func (sv *Server) note(e *broker.Effect) {
 	case broker.NoteOldSessions:
 		sv.noOld = true
 	case broker.NoteRefused:
+		delete(sv.door.waits, pair{e.Peer, e.Local})
 		switch e.Reason {
 		case broker.RefusedQueue:
 			if n := sv.core.Waiting(); n < sv.room() {
@@ -99,7 +105,8 @@ func (sv *Server) note(e *broker.Effect) {
 			}
 		}
 	}
-	if e.Tunnel == 0 {
+	// What is wrong in itself changes nothing about what was asked for before.
+	if e.Tunnel == 0 && e.Reason != broker.RefusedUUID && e.Reason != broker.RefusedDenied {
 		sv.unverified(e)
 	}
 }
@@ -108,6 +115,16 @@ func (sv *Server) note(e *broker.Effect) {
 func (sv *Server) unverified(e *broker.Effect) {
 	for _, r := range sv.records {
 		if (r.stage == verifying || r.stage == failing) && r.Peer == e.Peer && r.Local == e.Local {
+			sv.forget(r)
+		}
+	}
+}
+
+// recount forgets those that were being verified and are not any more: the UUID
+// policy or a list may end that without a word.
+func (sv *Server) recount() {
+	for _, r := range sv.records {
+		if t, ok := sv.core.Next(r.Tunnel); r.stage == verifying && (!ok || t.Serial != r.Serial) {
 			sv.forget(r)
 		}
 	}
@@ -131,6 +148,9 @@ func (sv *Server) settleRecords() {
 	}
 	sv.doubtful = nil
 	if len(sv.records) != sv.core.Tunnels() {
+		sv.recount()
+	}
+	if len(sv.records) != sv.core.Tunnels() {
 		sv.fail("has %d tunnels, want %d", sv.core.Tunnels(), len(sv.records))
 	}
 	sv.checkLimit()
@@ -142,6 +162,7 @@ func (sv *Server) settleRecords() {
 		return
 	}
 	sv.checkFixed()
+	sv.checkLists()
 	kernel := 0
 	for _, r := range sv.records {
 		if r.inKernel() && r.stage != creating {

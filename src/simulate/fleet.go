@@ -62,6 +62,7 @@ func (f *Fleet) addServer() {
 	if f.pick(4) {
 		o.MTU = 1492
 	}
+	f.guard(&c, &o)
 	f.AddServer(c, o)
 }
 
@@ -187,7 +188,7 @@ func (f *Fleet) settled() error {
 			if err := n.Limited(); err != nil {
 				f.Fail("long after the trouble: %v", err)
 			}
-		case !f.full(n):
+		case !f.full(n) && !f.twinned(n):
 			f.Fail("long after the trouble: %v", err)
 		}
 	}
@@ -268,6 +269,7 @@ func (f *Fleet) reborn(n *Node, away time.Duration) {
 			n.Start()
 			return
 		}
+		n.mayBeHasty()
 		switch f.Random.IntN(3) {
 		case 0:
 			n.Client.UUID += "x"
@@ -285,7 +287,7 @@ func (f *Fleet) heldOff() bool {
 	for _, sv := range f.servers {
 		if l := sv.core.Limits(f.now); sv.alive && l.HeldAddresses+l.HeldUUIDs > 0 {
 			for _, n := range f.nodes {
-				if n.Connected() != nil && !f.full(n) {
+				if n.Connected() != nil && !f.full(n) && !f.twinned(n) {
 					return true
 				}
 			}

@@ -53,6 +53,7 @@ func (sv *Server) checkHook(e *broker.Effect) {
 			sv.fail("verifies tunnel %d twice", e.Tunnel)
 		}
 		sv.unverified(e) // it came back with another identity
+		sv.checkServed(&e.Facts)
 		r = &record{Facts: e.Facts}
 		sv.records[e.Serial] = r
 		sv.name(e.Tunnel, r)

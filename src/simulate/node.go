@@ -28,6 +28,7 @@ type Node struct {
 	machine  *client.Machine
 	out      []client.Effect
 	running  bool
+	left     time.Duration // when the last process ended
 	life     int           // counts the processes
 	wake     time.Duration // when the next Tick is planned
 	sockets  []*socket     // by broker
@@ -70,7 +71,7 @@ func (n *Node) Crash() {
 
 func (n *Node) exit() {
 	n.life++
-	n.running, n.inKernel = false, false
+	n.running, n.inKernel, n.left = false, false, n.world.now
 	for i := range n.sockets {
 		n.close(i)
 	}

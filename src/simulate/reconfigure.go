@@ -16,6 +16,7 @@ func (sv *Server) Reconfigure(c config.Broker, verify bool) {
 	if !sv.alive {
 		return
 	}
+	sv.door.reopen()
 	sv.trace("has another configuration: %+v, verify %v", c, verify)
 	sv.most = max(sv.most, sv.core.Tunnels()+sv.core.Waiting())
 	sv.out = sv.core.Reconfigure(sv.world.now, c, broker.Options{Verify: verify}, sv.out[:0])
@@ -26,7 +27,11 @@ func (sv *Server) Reconfigure(c config.Broker, verify bool) {
 func (f *Fleet) reconfigure(sv *Server) {
 	c, verify := sv.config, sv.options.Verify
 	for range 1 + f.Random.IntN(3) {
-		switch f.Random.IntN(7) {
+		switch f.Random.IntN(9) {
+		case 7:
+			c.UUIDPolicy = config.UUIDPolicy(f.Random.IntN(3))
+		case 8:
+			c.PerUUID = config.Rate{Count: f.Random.IntN(5), Time: 20 * s}
 		case 0:
 			c.MaxTunnels = []int{1, 3, 5, 8, 16, 64}[f.Random.IntN(6)]
 		case 1:

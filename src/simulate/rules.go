@@ -13,6 +13,7 @@ func (sv *Server) checkCreate(e *broker.Effect) {
 	if r == nil {
 		r = &record{}
 		sv.records[e.Serial] = r
+		sv.checkServed(&e.Facts)
 		if sv.noOld && e.Session == 1 {
 			sv.fail("makes a tunnel for an old client, which this kernel can't serve")
 		}
@@ -23,6 +24,7 @@ func (sv *Server) checkCreate(e *broker.Effect) {
 	if r.stage == failing {
 		delete(sv.names, r.Tunnel)
 	}
+	sv.checkAlone(e)
 	sv.name(e.Tunnel, r)
 	r.Facts, r.stage = e.Facts, creating
 	for _, o := range sv.ids {

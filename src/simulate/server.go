@@ -14,6 +14,7 @@ import (
 type ServerOptions struct {
 	Verify    bool // there is a session.verify program
 	OldKernel bool // it refuses a second session with ID 1
+	Keys      int  // that limits remember at most, 0: as many as they like
 	MTU       int  // of the host's own interface, 0: 1500
 }
 
@@ -44,6 +45,9 @@ type Server struct {
 	noted    [32]int                    // notes, by kind
 	refixed  bool                       // the fixed MTU has changed
 	most     int                        // tunnels and clients that wait, when the limit fell
+	keys     int                        // that limits may remember
+	door     door
+	ticking  bool // what is carried out comes of a Tick
 }
 
 // AddServer adds a broker that runs from now on.
@@ -77,9 +81,12 @@ func (sv *Server) start() {
 	sv.names = make(map[uint32]*record)
 	key := [16]byte{byte(sv.V4.Addr().As4()[3]), byte(sv.life)}
 	sv.coreOptions = broker.Options{
-		Jar: cookie.New(key), Random: sv.world.Random.Uint32, Verify: sv.options.Verify,
+		Jar: cookie.New(key), Random: sv.world.Random.Uint32, Verify: sv.options.Verify, Keys: sv.options.Keys,
 	}
 	sv.core = broker.New(sv.config, sv.coreOptions)
+	sv.core.SetLists(sv.world.now, sv.door.allow, sv.door.deny, nil)
+	sv.keys = sv.options.Keys
+	sv.door.open()
 	sv.trace("starts")
 }
 
@@ -144,6 +151,7 @@ func (sv *Server) after(d time.Duration, do func()) {
 // connected socket gets its peer's, the listener the rest; but sometimes, and
 // before a new socket is connected in particular, it is another one.
 func (sv *Server) deliver(p pair, data []byte) {
+	sv.world.record(sv, p, data)
 	if !sv.alive {
 		return
 	}
@@ -180,7 +188,9 @@ func (sv *Server) handle(ev broker.Event) {
 
 func (sv *Server) tick() {
 	sv.out = sv.core.Tick(sv.world.now, sv.out[:0])
+	sv.ticking = true
 	sv.carryOut()
+	sv.ticking = false
 }
 
 // plan sees to it that Tick is called when it is due.

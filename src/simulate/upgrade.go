@@ -24,12 +24,17 @@ func (sv *Server) Upgrade() {
 		sv.fail("has the state\n%x\nafter an upgrade instead of\n%x", again, state)
 	}
 	sv.core = next
+	sv.core.SetLists(sv.world.now, sv.door.allow, sv.door.deny, nil) // read again
 	sv.plan()
 }
 
 // disturb breaks one thing, or upgrades a broker, or both.
 func (f *Fleet) disturb() {
-	f.mischief()
+	if f.pick(4) {
+		f.attack()
+	} else {
+		f.mischief()
+	}
 	if f.pick(3) {
 		f.After(f.upTo(6*s), f.servers[f.Random.IntN(len(f.servers))].Upgrade)
 	}

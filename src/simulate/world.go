@@ -52,6 +52,8 @@ type World struct {
 	steps    int
 	rebound  uint16 // how many ports NATs have replaced
 	failure  error
+	tape     []recorded // what was sent to brokers last
+	taped    int
 }
 
 // New makes an empty world.
