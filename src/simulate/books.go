@@ -113,6 +113,9 @@ func (sv *Server) note(e *broker.Effect) {
 
 // unverified forgets who was being verified and has another fate now.
 func (sv *Server) unverified(e *broker.Effect) {
+	if !sv.verified && sv.doubtful == nil {
+		return
+	}
 	for _, r := range sv.records {
 		if (r.stage == verifying || r.stage == failing) && r.Peer == e.Peer && r.Local == e.Local {
 			sv.forget(r)
@@ -158,7 +161,7 @@ func (sv *Server) settleRecords() {
 		sv.fail("has %d clients waiting, at most %d can be served in time", n, sv.room())
 	}
 	// In a large world not everything is looked at after every step.
-	if len(sv.records) > 32 && sv.world.steps%64 != 0 {
+	if len(sv.records) > 32 && sv.world.steps%(2*len(sv.records)) != 0 {
 		return
 	}
 	sv.checkFixed()

@@ -55,7 +55,7 @@ func (sv *Server) checkHook(e *broker.Effect) {
 		sv.unverified(e) // it came back with another identity
 		sv.checkServed(&e.Facts)
 		r = &record{Facts: e.Facts}
-		sv.records[e.Serial] = r
+		sv.records[e.Serial], sv.verified = r, true
 		sv.name(e.Tunnel, r)
 		return
 	}

@@ -82,7 +82,7 @@ func (w *World) Run(d time.Duration) error {
 		w.now = e.at
 		e.do()
 		// In a large world not everybody is looked at after every step.
-		if w.steps++; w.steps%(1+len(w.nodes)/8) == 0 {
+		if w.steps++; len(w.nodes) < 64 && w.steps%(1+len(w.nodes)/8) == 0 || w.steps%(1+len(w.nodes)) == 0 {
 			w.checkNodes()
 		}
 	}
