@@ -48,7 +48,7 @@ var may = map[string][]string{
 	"config/uci":              {"config"},
 	"config/classic":          {"config"},
 	"probe":                   {"wire", "sock", "poll", "resolve"},
-	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "status", "nl", "l2tp", "link", "shaper", "sock", "poll", "watch", "hook", "logline", "notify"},
+	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "status", "nl", "l2tp", "link", "shaper", "sock", "poll", "watch", "hook", "handoff", "logline", "notify"},
 	"agent":                   {"wire", "client", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook", "logline", "resolve"},
 	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/classic", "logline", "probe", "control", "daemon"},
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},

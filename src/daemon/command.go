@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,12 +18,8 @@ func init() { // not where it is declared: what a command does may come back her
 		"kick":    (*Daemon).commandKick,
 		"drain":   (*Daemon).commandDrain,
 		"reload":  (*Daemon).commandReload,
-		"upgrade": notYet,
+		"upgrade": (*Daemon).commandUpgrade,
 	}
-}
-
-func notYet(_ *Daemon, c *control.Conn, _ []string) {
-	c.Finish("", errors.New("not supported by this version"))
 }
 
 // command takes in one request.

@@ -9,13 +9,20 @@ import (
 
 // openControl makes the socket for commands. A broker serves without one, too:
 // what is in its way is worth a warning and no more.
-func (d *Daemon) openControl(path string) error {
+func (d *Daemon) openControl(path string, past *carried) error {
 	var err error
 	if d.control, err = control.New(d.command); err != nil {
 		return err
 	}
 	if err := d.poller.Add(d.control.FD(), tokenControl, poll.Read); err != nil {
 		return err
+	}
+	if past != nil && past.control >= 0 {
+		err := d.control.Resume(past.path, past.control)
+		if err == nil {
+			return nil
+		}
+		d.log.Warn("the socket for commands was lost", "error", err)
 	}
 	if path == "" {
 		return nil

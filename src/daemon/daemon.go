@@ -39,12 +39,16 @@ type Options struct {
 	// the control plane where the kernel has no L2TP.
 	NoDatapath bool
 	// Signals that stop the daemon (the second one at once) or, SIGHUP, have it
-	// read its configuration again.
-	Signals <-chan os.Signal
+	// read its configuration again or, SIGUSR2, replace its program.
+	Signals chan os.Signal
 	// Socket is the path of the socket for commands, "" for none.
 	Socket string
 	// Version is what status says this program is.
 	Version string
+	// State is what the program before has left, see Inherited; nil: nothing.
+	// Parse reads the configuration that it was running with.
+	State []byte
+	Parse func(text string) (*config.Config, error)
 }
 
 // Daemon is a running broker process.
@@ -65,6 +69,7 @@ type Daemon struct {
 	lists    lists
 	verifier verifier
 	signals  chan os.Signal
+	incoming chan os.Signal // where the system's come from
 	clock    clock
 	now      time.Duration // of this turn
 	started  time.Duration // when this daemon began to serve
@@ -84,6 +89,7 @@ type Daemon struct {
 
 	listenFirst int // the event with which listeners' turn begins
 	failures    sendFailures
+	upgrading   *upgrade // nil: none is under way
 	rises       rises
 	unborn      map[uint64]struct{} // by hook key: tunnels that ended before they were up
 }
@@ -143,6 +149,7 @@ func (d *Daemon) loop() error {
 				d.collectSignals()
 				d.collectHooks()
 				d.collectLists()
+				d.collectUpgrade()
 			case tokenLinks:
 				d.datapath.watch(d)
 				d.settle()

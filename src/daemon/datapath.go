@@ -20,6 +20,8 @@ type datapath interface {
 	watch(d *Daemon)
 	// retry looks for masters that are gone; it tells whether any still is.
 	retry(d *Daemon) bool
+	// adopt finds the interfaces of the tunnels that the program before has left.
+	adopt(d *Daemon) error
 	// ready tells whether what a section needs is there.
 	ready(d *Daemon, s *section) error
 	// reload takes in that there are other bridge sections, and tells what is
@@ -44,6 +46,7 @@ func (noDatapath) setMTU(*Daemon, *port, int) error            { return nil }
 func (noDatapath) shape(*port, uint32) error                   { return nil }
 func (noDatapath) watch(*Daemon)                               {}
 func (noDatapath) retry(*Daemon) bool                          { return false }
+func (noDatapath) adopt(*Daemon) error                         { return nil }
 func (noDatapath) ready(*Daemon, *section) error               { return nil }
 func (noDatapath) reload(*Daemon) []string                     { return nil }
 func (noDatapath) move(*Daemon, *port) error                   { return nil }

@@ -30,14 +30,20 @@ const garbage = 25
 func start(o Options) (_ *Daemon, err error) {
 	c := o.Config
 	debug.SetGCPercent(garbage)
+	var past *carried
+	if o.State != nil {
+		if past, c, err = understand(o, o.State); err != nil {
+			return nil, err
+		}
+	}
 	if len(c.Brokers) == 0 {
-		return nil, errors.New("no broker section is enabled: set option enabled '1' in one")
+		return nil, errNoBroker
 	}
 	if len(c.Brokers) > 255 {
 		return nil, fmt.Errorf("%d broker sections are enabled: at most 255 can be", len(c.Brokers))
 	}
 	d := &Daemon{
-		config: c, read: o.Read, log: o.Log, clock: newClock(), signals: make(chan os.Signal, 4),
+		config: c, read: o.Read, log: o.Log, incoming: o.Signals, clock: newClock(), signals: make(chan os.Signal, 4),
 		ports: ports{byIndex: make(map[int]*port)},
 		quiet: limitedLog{log: o.Log, kinds: make(map[string]*logKind)}, unborn: make(map[uint64]struct{}),
 	}
@@ -57,7 +63,12 @@ func start(o Options) (_ *Daemon, err error) {
 	}
 	d.hooks = hook.New(hooksAtOnce(), o.Log, d.wake.Notify)
 	d.verifier = newVerifier(hooksAtOnce() / 2)
-	if err := d.makeSections(); err != nil {
+	if past != nil {
+		err = d.restore(past)
+	} else {
+		err = d.makeSections()
+	}
+	if err != nil {
 		return nil, err
 	}
 	if o.NoDatapath {
@@ -66,7 +77,12 @@ func start(o Options) (_ *Daemon, err error) {
 	} else if d.datapath, err = openKernel(d); err != nil {
 		return nil, err
 	}
-	if err := d.openControl(o.Socket); err != nil {
+	if past != nil {
+		if err := d.datapath.adopt(d); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.openControl(o.Socket, past); err != nil {
 		return nil, err
 	}
 	if !o.NoDatapath {
@@ -77,8 +93,13 @@ func start(o Options) (_ *Daemon, err error) {
 	// Only now, so that they can be read later, too.
 	d.followLists()
 	d.openListeners()
+	if past != nil {
+		d.resume(past)
+	}
 	return d, nil
 }
+
+var errNoBroker = errors.New("no broker section is enabled: set option enabled '1' in one")
 
 // hooksAtOnce is how many hooks run side by side.
 func hooksAtOnce() int { return 4 * runtime.NumCPU() }

@@ -20,7 +20,7 @@ func (d *Daemon) idle() bool {
 }
 
 // forward brings signals into the loop.
-func (d *Daemon) forward(signals <-chan os.Signal) {
+func (d *Daemon) forward(signals chan os.Signal) {
 	for s := range signals {
 		select {
 		case d.signals <- s:
@@ -37,6 +37,10 @@ func (d *Daemon) collectSignals() {
 			switch {
 			case s == unix.SIGHUP:
 				_, _ = d.reload() // the log has what came of it
+			case s == unix.SIGUSR2:
+				if err := d.upgrade(nil); err != nil {
+					d.log.Error("not upgraded", "error", err)
+				}
 			case d.stopBy != 0:
 				d.stopBy = d.now
 			default:

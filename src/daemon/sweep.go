@@ -42,7 +42,7 @@ func (k *kernel) sweep(d *Daemon) error {
 	var mine []l2tp.TunnelInfo
 	for _, t := range all {
 		for _, s := range d.sections {
-			if s == nil {
+			if s == nil || d.ports.get(t.ID) != nil {
 				continue
 			}
 			if first := s.config.TunnelIDBase; t.ID >= first && t.ID < first+uint32(s.config.MaxTunnels) {

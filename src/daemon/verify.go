@@ -111,6 +111,9 @@ func (d *Daemon) verified(r *hook.Result) {
 	q := v.asked[r.Key]
 	if q == nil {
 		if s, serial := d.hookOwner(r.Key); s != nil { // it was asked before an upgrade
+			if errors.Is(r.Err, hook.ErrTimeout) || errors.Is(r.Err, hook.ErrFull) {
+				refused = !d.config.Hooks.VerifyTimeoutAccept
+			}
 			d.hookEnded(s, uint32(r.Tag>>8), serial, config.EventVerify, refused)
 		}
 		return

@@ -73,6 +73,9 @@ func run(args []string, out, errs io.Writer) int {
 	o.out, o.errs = out, errs
 	switch o.command {
 	case "":
+		if o.proves {
+			return o.prove()
+		}
 		return o.run()
 	case "check":
 		return o.check()
@@ -125,20 +128,30 @@ func (o *options) fault(err error) int {
 }
 
 func (o *options) run() int {
-	c, err := o.load()
+	state, err := daemon.Inherited()
 	if err != nil {
 		return o.fault(err)
 	}
+	c, err := o.load()
+	if err != nil && state == nil {
+		return o.fault(err)
+	}
+	if err != nil { // the daemon says so, and goes on with the configuration of the program before
+		c = &config.Config{Log: config.Log{Level: config.Info}}
+	}
 	log := logline.New(o.errs, daemon.LogLevel(c.Log.Level), o.priority)
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR2)
 	log.Info("tunneldigger-broker " + version)
 	// There is one loop, and the little that goes on beside it can wait. With a
 	// second processor the runtime wakes a thread at every event to look for work.
 	runtime.GOMAXPROCS(1)
 	// A heap of a few megabytes wants no huge pages: one alone costs two.
 	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0)
-	err = daemon.Run(daemon.Options{Config: c, Read: o.load, Log: log, NoDatapath: o.datapath == "none", Signals: signals, Socket: o.socket, Version: version})
+	err = daemon.Run(daemon.Options{
+		Config: c, Read: o.load, Log: log, NoDatapath: o.datapath == "none", Signals: signals, Socket: o.socket, Version: version,
+		State: state, Parse: parseCarried,
+	})
 	if err != nil {
 		log.Error(strings.ReplaceAll(err.Error(), "\n", "; "))
 		return exitFault

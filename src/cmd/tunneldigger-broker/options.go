@@ -23,6 +23,7 @@ type options struct {
 	rate     string // with which drain closes tunnels
 	tunnels  bool   // a series for every tunnel
 	priority bool
+	proves   bool // --check-handoff, for the program that this one is to replace
 	out      io.Writer
 	errs     io.Writer
 }
@@ -50,6 +51,9 @@ func parse(args []string) (*options, error) {
 			continue
 		case "tunnels":
 			o.tunnels = true
+			continue
+		case "check-handoff":
+			o.proves = true
 			continue
 		case "json", "prometheus":
 			if o.format != "" && o.format != name {

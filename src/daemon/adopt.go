@@ -1,0 +1,58 @@
+package daemon
+
+import (
+	"tunneldigger/src/l2tp"
+	"tunneldigger/src/link"
+	"tunneldigger/src/shaper"
+)
+
+// proveKernel tells whether this program gets on with the kernel.
+func proveKernel() error {
+	tunnels, err := l2tp.Dial()
+	if err != nil {
+		return explain(err)
+	}
+	defer tunnels.Close()
+	if err := tunnels.Prove(); err != nil {
+		return explain(err)
+	}
+	links, err := link.Open()
+	if err != nil {
+		return err
+	}
+	defer links.Close()
+	limits, err := shaper.Open()
+	if err != nil {
+		return err
+	}
+	return limits.Close()
+}
+
+// adopt finds the interfaces of carried tunnels by their names, after the
+// monitor has begun, so that none goes unseen between.
+func (k *kernel) adopt(d *Daemon) error {
+	there := make(map[string]int)
+	if err := k.link.List(func(l link.Link) { there[l.Name] = l.Index }); err != nil {
+		return err
+	}
+	for _, p := range d.ports.byID {
+		if p == nil {
+			continue
+		}
+		if p.index = there[p.name]; p.index == 0 {
+			d.gone(p)
+			continue
+		}
+		d.ports.byIndex[p.index] = p
+		if p.master != "" {
+			m := k.masters[p.master]
+			if m == nil {
+				m = new(master)
+				k.masters[p.master] = m
+			}
+			_ = k.find(p.master) // one that is gone is looked for again
+			m.ports++
+		}
+	}
+	return nil
+}
