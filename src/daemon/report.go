@@ -18,7 +18,10 @@ import (
 const (
 	sliceTunnels = 64       // that a turn of the loop writes about
 	sliceBytes   = 12 << 10 // after which it stops before that
+	devicePage   = 4 << 10  // that is read of deviceFile at once; the kernel gives no more
 )
+
+var deviceFile = "/proc/net/dev" // another one in tests
 
 // hookCounts count the runs of hooks.
 type hookCounts struct{ ended, failed uint64 }
@@ -186,15 +189,15 @@ func (r *reporter) count(b []byte) ([]byte, bool) {
 		if len(d.ports.byIndex) == 0 {
 			return b, false
 		}
-		fd, err := unix.Open("/proc/net/dev", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		fd, err := unix.Open(deviceFile, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return b, false
 		}
 		r.counters = fd
 	}
-	for range 4 { // the kernel gives at most a page at a time
+	for range 4 { // about 130 interfaces
 		kept := copy(d.buffer[:], r.rest)
-		n, err := unix.Read(r.counters, d.buffer[kept:])
+		n, err := unix.Read(r.counters, d.buffer[kept:kept+devicePage])
 		if err != nil || n <= 0 {
 			return b, false
 		}
@@ -207,7 +210,7 @@ func (r *reporter) count(b []byte) ([]byte, bool) {
 			d.counted(line)
 			text = rest
 		}
-		r.rest = append(r.rest[:0], text[:min(len(text), 4096)]...)
+		r.rest = append(r.rest[:0], text[:min(len(text), devicePage)]...)
 	}
 	return b, true
 }

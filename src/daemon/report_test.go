@@ -1,0 +1,294 @@
+package daemon
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/broker"
+	"tunneldigger/src/config"
+	"tunneldigger/src/control"
+	"tunneldigger/src/logline"
+	"tunneldigger/src/wire"
+)
+
+// written is as much of the JSON as is looked at here.
+type written struct {
+	Version string
+	Brokers []struct {
+		Tunnels, Limit, Opened int
+		Listening              []string
+		Setup                  struct{ Count int }
+	}
+	Tunnels []struct {
+		ID       uint32
+		UUID     string
+		Endpoint *string
+		State    string
+		Rx_bytes uint64
+		Tx_bytes uint64
+	}
+}
+
+func (r *running) json() (w written) {
+	r.Helper()
+	body, err := r.call("status", "json")
+	if err != nil {
+		r.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(body), &w); err != nil {
+		r.Fatalf("%v in\n%s", err, body)
+	}
+	return w
+}
+
+func TestStatus(t *testing.T) {
+	r := serve(t, nil)
+	r.log.await(t, "listening")
+	one := r.dial()
+	one.connect("one")
+	r.dial().connect("two")
+	w := r.json()
+	if w.Version != "1.2.3" || len(w.Brokers) != 1 || w.Brokers[0].Tunnels != 2 || w.Brokers[0].Limit != 16 ||
+		len(w.Brokers[0].Listening) != 1 || w.Brokers[0].Listening[0] != r.at.String() || w.Brokers[0].Setup.Count != 2 {
+		t.Errorf("%+v", w)
+	}
+	if len(w.Tunnels) != 2 || w.Tunnels[0].ID != 100 || w.Tunnels[1].UUID != "two" || w.Tunnels[1].State != "up" ||
+		w.Tunnels[0].Endpoint == nil || *w.Tunnels[0].Endpoint != one.LocalAddr().String() {
+		t.Errorf("%+v", w.Tunnels)
+	}
+	r.says("l2tp101-101", "status")
+	r.says("2 of 16", "status")
+	r.says("want status", "status", "xml")
+	r.says("tunneldigger_tunnels{broker=\"wan\"} 2\n", "status", "prometheus")
+	r.says(`tunneldigger_tunnel_mtu_bytes{broker="wan",interface="l2tp100-100",uuid="one"} 1446`, "status", "prometheus", "tunnels")
+	if body, err := r.call("status", "prometheus"); err != nil || strings.Contains(body, "uuid=") {
+		t.Errorf("metrics of tunnels that nobody asked for: %v", err)
+	}
+}
+
+func TestStatusHidesAddresses(t *testing.T) {
+	r := serve(t, func(c *config.Config) { c.Log.Addresses = false })
+	r.log.await(t, "listening")
+	one := r.dial()
+	one.connect("one")
+	if w := r.json(); len(w.Tunnels) != 1 || w.Tunnels[0].Endpoint != nil {
+		t.Errorf("%+v", w.Tunnels)
+	}
+	for _, words := range [][]string{{"status"}, {"status", "prometheus", "tunnels"}} {
+		if body, err := r.call(words...); err != nil || strings.Contains(body, one.LocalAddr().String()) {
+			t.Errorf("%v: %v\n%s", words, err, body)
+		}
+	}
+}
+
+// Whatever comes to the socket, clients are served and so is who asks well.
+func TestSocketUnderSiege(t *testing.T) {
+	r := serve(t, nil)
+	r.log.await(t, "listening")
+	dial := func() int {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Connect(fd, &unix.SockaddrUnix{Name: r.socket}); err != nil && err != unix.EAGAIN {
+			t.Fatal(err)
+		}
+		return fd
+	}
+	for range control.MaxCallers - 1 { // who never read
+		fd := dial()
+		defer unix.Close(fd)
+		_, _ = unix.Write(fd, []byte("status json\n"))
+	}
+	r.dial().connect("during")
+	garbage := []string{"", "\n", "\x00\xff\x80\n", strings.Repeat("A", 1<<16), "status json", "status json\n", "kick \x1b]0;x\n"}
+	for i := range 1000 {
+		fd := dial()
+		_, _ = unix.Write(fd, []byte(garbage[i%len(garbage)]))
+		unix.Close(fd)
+	}
+	r.dial().connect("after")
+	if w := r.json(); len(w.Tunnels) != 2 {
+		t.Errorf("%+v", w.Tunnels)
+	}
+}
+
+// crowded is a daemon, not running, with n tunnels that stand in its core and an
+// interface each in deviceFile. Sockets it has none.
+func crowded(t testing.TB, n int) *Daemon {
+	t.Helper()
+	var lines strings.Builder
+	lines.WriteString("Inter-|   Receive  |  Transmit\n face |bytes    packets errs drop fifo frame compressed multicast|bytes\n    lo: 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9\n")
+	c := &config.Config{Brokers: []config.Broker{{
+		Name: "wan", Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Ports: []uint16{freePort(t)},
+		MaxTunnels: n, TunnelIDBase: 100, TunnelTimeout: time.Hour, PMTU: 1446,
+	}}, Log: config.Log{Addresses: true}}
+	o := Options{Config: c, Log: logline.New(&lines2{}, logline.Error, false), NoDatapath: true, Socket: filepath.Join(t.TempDir(), "socket")}
+	d, err := start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.close)
+	s := d.sections[0]
+	for i := range n {
+		peer := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i >> 8)}), uint16(20000+i&0xff))
+		ev := broker.Event{Kind: broker.EventDatagram, Peer: peer, Local: netip.MustParseAddrPort("198.51.100.1:53"), Data: wire.AppendCookieRequest(nil)}
+		d.effects = s.core.Handle(d.now, &ev, d.effects[:0])
+		m, err := wire.Parse(d.effects[0].Message())
+		if err != nil {
+			t.Fatal(err)
+		}
+		uuid := fmt.Sprintf("00000000-0000-4000-8000-%012d", i)
+		ev.Data = wire.AppendPrepare(nil, m.Payload, []byte(uuid), 1, wire.UniqueSessionID)
+		d.effects = s.core.Handle(d.now, &ev, d.effects[:0])
+		id := d.effects[0].Tunnel
+		d.effects = s.core.Handle(d.now, &broker.Event{Kind: broker.EventCreated, Tunnel: id}, d.effects[:0])
+		p := &port{id: id, section: s, fd: -1, index: int(id), name: fmt.Sprintf("l2tp%d-%d", id, id), master: "br-mesh"}
+		d.ports.add(p)
+		fmt.Fprintf(&lines, "%s: %d 1 0 0 0 0 0 0 %d 4 0 0 0 0 0 0\n", p.name, 1000000+int(id), 2000000+int(id))
+	}
+	old := deviceFile
+	t.Cleanup(func() { deviceFile = old })
+	deviceFile = filepath.Join(t.TempDir(), "dev")
+	if err := os.WriteFile(deviceFile, []byte(lines.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// lines2 drops the log.
+type lines2 struct{}
+
+func (*lines2) Write(b []byte) (int, error) { return len(b), nil }
+
+// cost is what turns of the loop took: the longest one, by the clock and by what
+// its thread had of a processor, which other programs take nothing from.
+type cost struct {
+	longest, processor time.Duration
+	turns              int
+}
+
+func threadTime() time.Duration {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts)
+	return time.Duration(ts.Nano())
+}
+
+// turns runs the loop by hand while a caller asks.
+func turns(t testing.TB, d *Daemon, words ...string) (body []byte, c cost) {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	path := d.control.Path()
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		body, err = control.Call(path, time.Minute, words...)
+		ended <- err
+	}()
+	for {
+		poll := []unix.PollFd{{Fd: int32(d.control.FD()), Events: unix.POLLIN}}
+		_, _ = unix.Poll(poll, 1)
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return body, c
+		default:
+		}
+		began, used := time.Now(), threadTime()
+		d.now = d.clock.now()
+		d.control.Ready()
+		d.tick()
+		c.longest, c.processor, c.turns = max(c.longest, time.Since(began)), max(c.processor, threadTime()-used), c.turns+1
+	}
+}
+
+// However many tunnels there are, what a turn writes and keeps is bounded, and
+// the pieces make a whole.
+func TestStatusInPieces(t *testing.T) {
+	d := crowded(t, 5000)
+	for _, words := range []string{"", "json", "prometheus tunnels"} {
+		body, c := turns(t, d, append([]string{"status"}, strings.Fields(words)...)...)
+		if least := len(body) / (2 * sliceBytes); c.turns < least {
+			t.Errorf("%q: %d bytes in %d turns", words, len(body), c.turns)
+		}
+		if n := strings.Count(string(body), "l2tp"); n < 5000 {
+			t.Errorf("%q: %d tunnels", words, n)
+		}
+		if words != "json" {
+			continue
+		}
+		var w written
+		if err := json.Unmarshal(body, &w); err != nil || len(w.Tunnels) != 5000 {
+			t.Fatalf("%d tunnels, %v", len(w.Tunnels), err)
+		}
+		for i, tun := range w.Tunnels {
+			if id := uint64(100 + i); tun.ID != uint32(id) || tun.Rx_bytes != 1000000+id || tun.Tx_bytes != 2000000+id || tun.State != "up" {
+				t.Fatalf("tunnel %d: %+v", i, tun)
+			}
+		}
+	}
+	r := &reporter{d: d, report: d.report(), counters: -1, first: true}
+	for r.stages = r.asMetrics(true); len(r.stages) > 0; {
+		if b, _ := r.write(nil); len(b) > sliceBytes+1024 {
+			t.Errorf("a piece of %d bytes", len(b))
+		}
+	}
+	r.close()
+}
+
+// Tunnels that come and go while a status is written are no trouble.
+func TestStatusWhileTunnelsGo(t *testing.T) {
+	d := crowded(t, 300)
+	r := &reporter{d: d, report: d.report(), counters: -1, first: true}
+	var text []byte
+	for r.stages = r.asJSON(); len(r.stages) > 0; {
+		piece, _ := r.write(nil)
+		text = append(text, piece...)
+		for id := uint32(100); id < 400; id += 3 {
+			d.sections[0].core.Handle(d.now, &broker.Event{Kind: broker.EventLost, Tunnel: id}, nil)
+			if p := d.ports.get(id); p != nil {
+				d.ports.remove(p)
+			}
+		}
+	}
+	r.close()
+	var w written
+	if err := json.Unmarshal(text, &w); err != nil || len(w.Tunnels) == 0 {
+		t.Errorf("%d tunnels, %v", len(w.Tunnels), err)
+	}
+}
+
+// BenchmarkStatus writes status --json of 5000 tunnels and reports the longest
+// turn of the loop meanwhile: of the median run, and of the worst one.
+func BenchmarkStatus(b *testing.B) {
+	d := crowded(b, 5000)
+	var longest, processor []time.Duration
+	var size, count int
+	for range b.N {
+		body, c := turns(b, d, "status", "json")
+		longest, processor = append(longest, c.longest), append(processor, c.processor)
+		size, count = len(body), c.turns
+	}
+	ms := func(all []time.Duration, at int, name string) {
+		slices.Sort(all)
+		b.ReportMetric(float64(all[at].Microseconds())/1000, name)
+	}
+	ms(processor, b.N-1, "cpu-ms/longest-turn")
+	ms(processor, b.N/2, "cpu-ms/median-longest-turn")
+	ms(longest, b.N/2, "ms/median-longest-turn")
+	b.ReportMetric(float64(count), "turns")
+	b.ReportMetric(float64(size), "bytes")
+}
