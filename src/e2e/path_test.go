@@ -112,8 +112,8 @@ func TestPathMTU(t *testing.T) {
 	whole(1500)
 	share := 100 * used.Seconds() / took.Seconds()
 	t.Logf("the broker used %v in %.0f s: %.2f %% of a processor", used.Round(time.Millisecond), took.Seconds(), share)
-	if share >= 1 {
-		t.Errorf("the broker used %.2f %% of a processor, want less than 1 %%", share)
+	if share >= 3 { // three rounds of probes, in emulation; a busy loop takes all of one
+		t.Errorf("the broker used %.2f %% of a processor, want less than 3 %%", share)
 	}
 	for _, v := range all {
 		for side, end := range v.ends(server) {
