@@ -212,6 +212,9 @@ func (b *Broker) attend(now time.Duration, t *tunnel) {
 		if b.config.UUIDPolicy == config.UUIDAny {
 			b.lookForTwins(now, t)
 		}
+		if t.behind {
+			b.catchUp(now, t)
+		}
 	}
 	if b.config.PMTU == 0 && now >= t.prober.Due() {
 		// Nobody acknowledges PMTU_NTFY, and a later one may be overtaken by an

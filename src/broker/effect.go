@@ -68,6 +68,7 @@ type Effect struct {
 	Size        int
 	OldMTU      int
 	Bandwidth   uint32
+	Asked       uint32
 	Other       netip.AddrPort // of the second node, in NoteTwins
 	PeerTunnel  uint32
 	PeerSession uint32
@@ -88,7 +89,7 @@ const (
 	NoteRefused                     // a client was refused: Reason
 	NoteQueued                      // a client waits
 	NoteMTU                         // a tunnel's MTU changed
-	NoteLimit                       // a client's bandwidth limit changed: Bandwidth
+	NoteLimit                       // a client's bandwidth limit: Bandwidth, and what it asked for: Asked
 	NoteBadLimit                    // a LIMIT that can't be understood
 	NoteSetAside                    // the kernel has this tunnel ID already
 	NoteStuck                       // the kernel did not remove an interface in time

@@ -10,6 +10,11 @@ import (
 // message takes in what the peer of a standing tunnel says. Every valid message
 // is a sign of life.
 func (b *Broker) message(now time.Duration, t *tunnel, m wire.Message) {
+	// No answer is larger than what it answers: all clients pad.
+	if m.Size < wire.MinSize && (m.Type == wire.TypePMTUD || m.Type == wire.TypePMTUDAck || m.Type.Reliable()) {
+		b.stats.Drops[DropMalformed]++
+		return
+	}
 	switch m.Type {
 	case wire.TypeKeepalive:
 	case wire.TypePMTUD:
@@ -44,7 +49,7 @@ func (b *Broker) message(now time.Duration, t *tunnel, m wire.Message) {
 			b.stats.Drops[DropDirection]++
 			return
 		}
-		if !b.reliable(t, m) {
+		if !b.reliable(now, t, m) {
 			b.stats.Drops[DropMalformed]++
 			return
 		}
@@ -65,7 +70,9 @@ func (b *Broker) notified(now time.Duration, t *tunnel, mtu int) {
 	if own := t.prober.MTU(); own != 0 && own != mtu {
 		t.prober.Hint(now)
 	}
-	b.applyMTU(t)
+	if b.mayChange(now, t) {
+		b.applyMTU(t)
+	}
 	b.schedule(t)
 }
 
@@ -119,7 +126,7 @@ func (b *Broker) tellMTU(t *tunnel) {
 // reliable acknowledges a message of a reliable type, whether or not this broker
 // knows what to do with it (PROTOCOL.md, "Types"), and applies a LIMIT. It is
 // false if there is not even a number to acknowledge.
-func (b *Broker) reliable(t *tunnel, m wire.Message) bool {
+func (b *Broker) reliable(now time.Duration, t *tunnel, m wire.Message) bool {
 	limit, numbered, err := wire.ParseLimit(m.Payload)
 	if !numbered {
 		return false
@@ -127,15 +134,17 @@ func (b *Broker) reliable(t *tunnel, m wire.Message) bool {
 	e := b.send(t)
 	e.length = uint8(len(wire.AppendRelAck(e.message[:0], limit.Seq)))
 	if m.Type == wire.TypeLimit {
-		b.applyLimit(t, limit, err)
+		b.applyLimit(now, t, limit, err)
 	}
 	return true
 }
 
-func (b *Broker) applyLimit(t *tunnel, m wire.LimitMsg, err error) {
+func (b *Broker) applyLimit(now time.Duration, t *tunnel, m wire.LimitMsg, err error) {
 	kbit, ok := m.Bandwidth()
 	if err != nil || !ok {
-		b.note(NoteBadLimit, t.facts(), ReasonNone)
+		if b.mayChange(now, t) {
+			b.note(NoteBadLimit, t.facts(), ReasonNone)
+		}
 		return
 	}
 	// A LIMIT that was overtaken by a later one changes nothing any more.
@@ -143,8 +152,14 @@ func (b *Broker) applyLimit(t *tunnel, m wire.LimitMsg, err error) {
 		return
 	}
 	t.limitSeq, t.limitKnown = m.Seq, true
+	again, before := t.asked && t.wanted == kbit, t.bandwidth
 	t.asked, t.wanted = true, kbit
-	b.allot(t)
+	if again || !b.mayChange(now, t) {
+		return
+	}
+	if b.allot(t); t.bandwidth == before && kbit != before { // it has the most already
+		b.noteLimit(t)
+	}
 }
 
 // allot gives a client the bandwidth that it asked for, as far as the section
@@ -166,7 +181,16 @@ func (b *Broker) allot(t *tunnel) {
 func (b *Broker) shape(t *tunnel) {
 	e := b.effect(EffectShape)
 	e.Facts, e.Bandwidth = t.facts(), t.bandwidth
-	b.note(NoteLimit, t.facts(), ReasonNone).Bandwidth = t.bandwidth
+	b.noteLimit(t)
+}
+
+// noteLimit tells what a client has, and what it asked for.
+func (b *Broker) noteLimit(t *tunnel) {
+	e := b.note(NoteLimit, t.facts(), ReasonNone)
+	e.Bandwidth, e.Asked = t.bandwidth, t.bandwidth
+	if t.asked {
+		e.Asked = t.wanted
+	}
 }
 
 func (b *Broker) sendTunnel(t *tunnel) {

@@ -80,20 +80,22 @@ func TestNotifiedEarly(t *testing.T) {
 	r.socket(100, wire.AppendPMTUNtfy(nil, 1400)).is()
 }
 
-// A client may claim another MTU with every datagram; it does not get to start
-// a hook with each: the next one runs when the last has ended, and tells what
-// is true then.
+// A client may claim another MTU with every datagram; it does not get to have the
+// interface changed with each, nor to start a hook: the next one runs when the
+// last has ended, and tells what is true then.
 func TestNotifiedOften(t *testing.T) {
 	r := newRig(t, probing, Options{})
 	r.up(alice, "a", 7, unique)
-	hooks := 0
+	hooks, changes := 0, 0
 	for mtu := uint16(1445); mtu >= 1300; mtu-- {
 		r.socket(100, wire.AppendPMTUNtfy(nil, mtu))
 		hooks += len(only(r.lines(), "hook"))
+		changes += len(only(r.lines(), "mtu 100"))
 	}
-	if hooks != 1 {
-		t.Errorf("%d hooks at once", hooks)
+	if hooks != 1 || changes != 2*8 { // with a note each
+		t.Errorf("%d hooks and %d changes at once", hooks, changes)
 	}
+	same(t, only(r.run(4*s), "mtu 100"), "3 mtu 100 1300", "3 # mtu 100 a") // with the next keepalive
 	r.hookDone(100, config.EventMTUChanged).is("hook session.mtu-changed 100 1445→1300")
 	r.hookDone(100, config.EventMTUChanged).is()
 	// A change and back again while one runs is none.
@@ -180,7 +182,7 @@ func TestLimitMalformed(t *testing.T) {
 	r := newRig(t, quiet, Options{})
 	r.up(alice, "a", 7, unique)
 	send := func(kind byte, payload ...byte) *rig {
-		return r.socket(100, append([]byte{0x80, 0x73, 0xA7, 1, kind, byte(len(payload))}, payload...))
+		return r.socket(100, append(append([]byte{0x80, 0x73, 0xA7, 1, kind, byte(len(payload))}, payload...), make([]byte, 4)...))
 	}
 	send(0x80, 0, 7).is("100 ← REL_ACK 7", "# bad limit 100 a")
 	send(0x80, 0, 7, 1).is("100 ← REL_ACK 7", "# bad limit 100 a")
@@ -200,6 +202,31 @@ func TestLimitConfigured(t *testing.T) {
 	r.created(100).is("100 ← TUNNEL 100 features 1", "# up 100 a", "shape 100 1000", "# limit 100 a", "hook session.up 100", "100 ← PMTU_NTFY 1400")
 	limit := func(seq uint16, kbit uint32) *rig { return r.socket(100, wire.AppendLimit(nil, seq, kbit)) }
 	limit(1, 6000).is("100 ← REL_ACK 1", "shape 100 5000", "# limit 100 a")
-	limit(2, 0).is("100 ← REL_ACK 2") // unlimited is more than the most
-	limit(3, 4000).is("100 ← REL_ACK 3", "shape 100 4000", "# limit 100 a")
+	limit(2, 0).is("100 ← REL_ACK 2", "# limit 100 a") // unlimited is more than the most
+	if e := r.out[1]; e.Bandwidth != 5000 || e.Asked != 0 {
+		t.Errorf("noted %d for %d", e.Bandwidth, e.Asked)
+	}
+	limit(3, 0).is("100 ← REL_ACK 3") // the same again
+	limit(4, 4000).is("100 ← REL_ACK 4", "shape 100 4000", "# limit 100 a")
+	if e := r.out[2]; e.Bandwidth != 4000 || e.Asked != 4000 {
+		t.Errorf("noted %d for %d", e.Bandwidth, e.Asked)
+	}
+}
+
+// Nor does it get to have its bandwidth changed, or a line in the log, with every
+// datagram. The last word counts in the end.
+func TestLimitOften(t *testing.T) {
+	r := newRig(t, quiet, Options{})
+	r.up(alice, "a", 7, unique)
+	effects := 0
+	for n := uint16(1); n <= 1000; n++ {
+		r.socket(100, wire.AppendLimit(nil, n, uint32(n)))
+		effects += len(only(r.lines(), "shape", "#"))
+		r.socket(100, wire.AppendLimit(nil, n, 0)[:12])
+		effects += len(only(r.lines(), "shape", "#"))
+	}
+	if effects > 16 {
+		t.Errorf("%d changes and notes at once", effects)
+	}
+	same(t, only(r.run(20*s), "shape"), "3 shape 100 1000")
 }

@@ -93,6 +93,10 @@ func restoreTunnel(record []byte) (*tunnel, error) {
 			if err := t.successor.restore(f.Bytes()); err != nil {
 				return nil, err
 			}
+		case tagSpent:
+			t.spent = f.Time()
+		case tagBehind:
+			t.behind = f.Bool()
 		case tagRivalry:
 			var err error
 			if t.rivalry, err = restoreRivalry(f.Bytes()); err != nil {

@@ -59,6 +59,8 @@ const (
 	tagWanted
 	tagAsked
 	tagRivalry
+	tagSpent
+	tagBehind
 )
 
 // The fields of a pair of a key and a time; of a limited key there are more.
@@ -178,6 +180,8 @@ func (t *tunnel) append(dst []byte) []byte {
 		dst, mark = handoff.Begin(dst, tagSuccessor)
 		dst = handoff.End(t.successor.append(dst), mark)
 	}
+	dst = handoff.AppendTime(dst, tagSpent, t.spent)
+	dst = handoff.AppendBool(dst, tagBehind, t.behind)
 	if t.rivalry != nil {
 		dst, mark = handoff.Begin(dst, tagRivalry)
 		dst = handoff.End(t.rivalry.append(dst), mark)

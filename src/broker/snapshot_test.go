@@ -70,6 +70,7 @@ func TestTunnelFieldsAreCarried(t *testing.T) {
 	for _, name := range []string{"path", "best"} { // sizes that are probed
 		reflect.NewAt(path.FieldByName(name).Type(), unsafe.Pointer(path.FieldByName(name).UnsafeAddr())).Elem().SetInt(1492)
 	}
+	reflect.NewAt(path.FieldByName("hints").Type(), unsafe.Pointer(path.FieldByName("hints").UnsafeAddr())).Elem().SetInt(3)
 	want.place = -1
 	v := reflect.ValueOf(want)
 	for i := range v.NumField() {

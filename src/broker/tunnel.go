@@ -59,8 +59,10 @@ type tunnel struct {
 	asked      bool   // it has asked
 	limitSeq   uint16 // of the last LIMIT that was applied
 	limitKnown bool
-	successor  *request // what the client wants once this tunnel is gone
-	rivalry    *rivalry // nil: nobody else was seen to claim the UUID
+	successor  *request      // what the client wants once this tunnel is gone
+	spent      time.Duration // for when changes that the client wanted are paid
+	behind     bool          // some of them wait
+	rivalry    *rivalry      // nil: nobody else was seen to claim the UUID
 }
 
 func (t *tunnel) v6() bool { return !t.peer.Addr().Is4() }

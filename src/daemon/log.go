@@ -93,6 +93,9 @@ func (d *Daemon) note(s *section, e *broker.Effect) {
 		args = append(args, "mtu", e.MTU, "old_mtu", e.OldMTU)
 	case broker.NoteLimit:
 		args = append(args, "kbit", e.Bandwidth)
+		if e.Asked != e.Bandwidth {
+			args = append(args, "asked", e.Asked)
+		}
 	case broker.NoteTwins:
 		if d.config.Log.Addresses {
 			args = append(args, "other", e.Other.String())
@@ -116,7 +119,7 @@ func noteText(n broker.Note) (logline.Level, string) {
 	case broker.NoteMTU:
 		return logline.Info, "tunnel MTU changed"
 	case broker.NoteLimit:
-		return logline.Info, "bandwidth limit wanted"
+		return logline.Info, "bandwidth limit"
 	case broker.NoteBadLimit:
 		return logline.Warn, "a LIMIT that can't be understood was ignored"
 	case broker.NoteSetAside:

@@ -20,6 +20,7 @@ const (
 	firstRest = 30 * time.Second
 	longRest  = 600 * time.Second
 	hintRest  = 5 * time.Second // two rounds are at least this far apart
+	maxHints  = 6               // so often that doubles for those that hints ask for: to 320 s
 )
 
 // sizes are the path MTUs that are probed, in bytes (PROTOCOL.md, "While the
@@ -34,6 +35,8 @@ type Prober struct {
 	best   int           // largest path MTU acknowledged in this round
 	limit  int           // larger ones are known not to pass in this round; 0: none known
 	warned int           // the limit that the next round begins with
+	hinted bool          // something has asked for the next round
+	hints  int           // how many rounds of late were asked for
 	path   int           // outcome of the last round that had one; 0: none yet
 	began  time.Duration // start of the round
 	ended  time.Duration // end of the last round
@@ -61,6 +64,12 @@ func (p *Prober) Fire(now, heard time.Duration, out []int) ([]int, bool) {
 	if p.idle {
 		p.idle, p.burst, p.best, p.began = false, 0, 0, now
 		p.limit, p.warned = p.warned, 0
+		if p.hinted {
+			p.hints = min(p.hints+1, maxHints)
+		} else {
+			p.hints = max(p.hints-1, 0)
+		}
+		p.hinted = false
 	}
 	if p.burst == bursts {
 		return out, p.end(now, heard)
@@ -114,11 +123,16 @@ func (p *Prober) TooBig(now time.Duration, path int) bool {
 	return p.settle(now)
 }
 
-// Hint asks for a round soon: something says that the path has changed.
+// Hint asks for a round soon: something says that the path has changed. Anybody
+// can forge that, and a round is a thousand times as large as what asks for it:
+// so the first is believed at once, and each one after it takes twice as long.
 func (p *Prober) Hint(now time.Duration) {
 	if p.idle {
-		p.resume = firstRest
-		p.next = min(p.next, max(now, p.ended+hintRest))
+		if p.hints == 0 {
+			p.resume = firstRest
+		}
+		p.hinted = true
+		p.next = min(p.next, max(now, p.ended+hintRest<<p.hints))
 	}
 }
 

@@ -14,6 +14,8 @@ const (
 	tagEnded
 	tagNext
 	tagResume
+	tagHinted
+	tagHints
 )
 
 // Append writes the Prober's state, without its family, as the fields of a
@@ -28,7 +30,9 @@ func (p *Prober) Append(dst []byte) []byte {
 	dst = handoff.AppendTime(dst, tagBegan, p.began)
 	dst = handoff.AppendTime(dst, tagEnded, p.ended)
 	dst = handoff.AppendTime(dst, tagNext, p.next)
-	return handoff.AppendTime(dst, tagResume, p.resume)
+	dst = handoff.AppendTime(dst, tagResume, p.resume)
+	dst = handoff.AppendBool(dst, tagHinted, p.hinted)
+	return handoff.AppendInt(dst, tagHints, int64(p.hints))
 }
 
 // Restore makes the Prober that Append wrote.
@@ -57,6 +61,10 @@ func Restore(v6 bool, record []byte) (Prober, error) {
 			p.next = f.Time()
 		case tagResume:
 			p.resume = f.Time()
+		case tagHinted:
+			p.hinted = f.Bool()
+		case tagHints:
+			p.hints = max(0, min(f.Int(), maxHints))
 		}
 	}
 	if f.Err() == nil && (p.path != 0 && !probed(p.path) || p.best != 0 && !probed(p.best)) {

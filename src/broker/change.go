@@ -1,0 +1,34 @@
+package broker
+
+import "time"
+
+const (
+	// A client may have its interface changed, by PMTU_NTFY and LIMIT, eight times
+	// at once and once a second after that: each time costs a call to the kernel
+	// and a line in the log, and with every datagram it can want something else.
+	changeCost  = time.Second
+	changeBurst = 8 * changeCost
+)
+
+// mayChange tells whether something that the client of t wants may be done now;
+// if not, what it wants then is done with one of the next keepalives.
+func (b *Broker) mayChange(now time.Duration, t *tunnel) bool {
+	spent := max(t.spent, now) + changeCost
+	if spent-now > changeBurst {
+		t.behind = true
+		return false
+	}
+	t.spent = spent
+	return true
+}
+
+// catchUp brings into force what the client wanted when that was too much.
+func (b *Broker) catchUp(now time.Duration, t *tunnel) {
+	if t.behind = false; !b.mayChange(now, t) {
+		return
+	}
+	if b.config.PMTU == 0 {
+		b.applyMTU(t)
+	}
+	b.allot(t)
+}
