@@ -166,6 +166,7 @@ config hooks
 config log
 	option verbosity 'warn'
 	option log_ip_addresses 'yes'
+	option log_uuids 'off'
 config bridge
 	option mtu '1446'
 	option interface 'br-mesh'
@@ -184,7 +185,7 @@ config bridge 'rest'
 	}}); cfg.Hooks != want {
 		t.Errorf("hooks: got %+v, want %+v", cfg.Hooks, want)
 	}
-	if want := (config.Log{Level: config.Warning, Addresses: true}); cfg.Log != want {
+	if want := (config.Log{Level: config.Warning, Addresses: true, HideUUIDs: true}); cfg.Log != want {
 		t.Errorf("log: got %+v, want %+v", cfg.Log, want)
 	}
 	if want := []config.Bridge{

@@ -184,6 +184,8 @@ type Log struct {
 	Level Level
 	// Addresses allows IP addresses of clients in the log.
 	Addresses bool
+	// HideUUIDs has a short hash stand for each UUID in the log.
+	HideUUIDs bool
 }
 
 // BridgeFor gives the bridge section for a tunnel of the named broker and

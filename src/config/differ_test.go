@@ -35,9 +35,10 @@ func TestDifferences(t *testing.T) {
 		{"order", func(c *Config) { slices.Reverse(c.Brokers) }, nil},
 		{"bridges", func(c *Config) { c.Bridges[0].Isolate = true }, []string{"bridge 'bridge0': isolate unset → '1'"}},
 		{"hooks and log", func(c *Config) {
-			c.Hooks.Program[EventSessionUp], c.Hooks.Timeout, c.Log = "/up 'n' away", time.Second, Log{Level: Debug, Addresses: true}
+			c.Hooks.Program[EventSessionUp], c.Hooks.Timeout, c.Log = "/up 'n' away", time.Second, Log{Level: Debug, Addresses: true, HideUUIDs: true}
 		}, []string{"hooks: timeout '30' → '1'", `hooks: session_up unset → '/up '\''n'\'' away'`,
-			"log: verbosity 'INFO' → 'DEBUG'", "log: log_ip_addresses unset → '1'"}},
+			"log: verbosity 'INFO' → 'DEBUG'", "log: log_ip_addresses unset → '1'",
+			"log: log_uuids unset → '0'"}},
 		{"everything", func(c *Config) { *c = Config{} }, []string{"hooks: timeout '30' → '0'", "log: verbosity 'INFO' → 'DEBUG'",
 			"broker 'wan': removed", "broker 'lan': removed", "bridge 'bridge0': removed"}},
 	} {

@@ -34,6 +34,9 @@ func FormatUCI(c *Config) string {
 	w.section("log", "")
 	w.option("verbosity", c.Log.Level.String())
 	w.flag("log_ip_addresses", c.Log.Addresses)
+	if c.Log.HideUUIDs {
+		w.option("log_uuids", "0")
+	}
 	return w.String()
 }
 

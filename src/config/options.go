@@ -125,6 +125,11 @@ var logOptions = []option[*Log]{
 		})
 	}},
 	{name: "log_ip_addresses", set: func(l *Log, in *input) { in.flag(&l.Addresses) }},
+	{name: "log_uuids", set: func(l *Log, in *input) {
+		shown := true
+		in.flag(&shown)
+		l.HideUUIDs = !shown
+	}},
 	obsolete[*Log]("filename", "the log goes to standard error"),
 }
 

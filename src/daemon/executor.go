@@ -81,7 +81,7 @@ func (d *Daemon) create(s *section, e *broker.Effect) {
 
 func (d *Daemon) setupFailed(s *section, f *broker.Facts, err error) {
 	if d.quiet.allow(d.now, "setup") {
-		d.log.Error("can't make a tunnel", "broker", s.config.Name, "tunnel", f.Tunnel, "uuid", f.UUID, "error", err)
+		d.log.Error("can't make a tunnel", append(d.about(s, f), "error", err)...)
 	}
 }
 
@@ -178,8 +178,8 @@ func (d *Daemon) setMTU(s *section, e *broker.Effect) {
 		p.rise.mtu = e.MTU
 		return
 	}
-	if err := d.datapath.setMTU(d, p, e.MTU); err != nil {
-		d.log.Error("can't change a tunnel's MTU", "broker", s.config.Name, "tunnel", p.id, "mtu", e.MTU, "error", err)
+	if err := d.datapath.setMTU(d, p, e.MTU); err != nil && d.quiet.allow(d.now, "mtu") {
+		d.log.Error("can't change a tunnel's MTU", append(d.about(s, &e.Facts), "interface", p.name, "mtu", e.MTU, "error", err)...)
 	}
 }
 
@@ -193,6 +193,6 @@ func (d *Daemon) shape(e *broker.Effect) {
 		err = fmt.Errorf("%w: the kernel lacks sch_htb or sch_fq_codel (OpenWrt: kmod-sched-core)", err)
 	}
 	if err != nil && d.quiet.allow(d.now, "shape") {
-		d.log.Error("can't limit a tunnel's bandwidth", "broker", p.section.config.Name, "tunnel", p.id, "kbit", e.Bandwidth, "error", err)
+		d.log.Error("can't limit a tunnel's bandwidth", append(d.aboutPort(p), "kbit", e.Bandwidth, "error", err)...)
 	}
 }

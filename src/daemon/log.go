@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"time"
 
 	"tunneldigger/src/broker"
@@ -9,35 +10,57 @@ import (
 )
 
 const (
-	logWindow = 10 * time.Second
-	logBurst  = 20 // lines of one kind in a window
+	logWindow  = 10 * time.Second
+	logBurst   = 20  // lines of one kind in a window, or that a client causes for its tunnel
+	logTunnels = 500 // tunnels that come up, and that are closed, in a window
 )
 
 // limitedLog keeps what strangers can cause from filling the log: of each kind
 // of line a few per window, and then how many there were.
 type limitedLog struct {
-	log   *logline.Logger
-	kinds map[string]*logKind
-	until time.Duration // end of the window
-	held  int           // lines held back in this window
+	log    *logline.Logger
+	kinds  map[string]*logKind
+	caused map[uint32]int // lines by tunnel
+	until  time.Duration  // end of the window
 }
 
 type logKind struct{ written, held int }
 
-func (l *limitedLog) allow(now time.Duration, kind string) bool {
+func (l *limitedLog) allow(now time.Duration, kind string) bool { return l.upTo(now, kind, logBurst) }
+
+func (l *limitedLog) upTo(now time.Duration, kind string, most int) bool {
 	l.flush(now)
-	k := l.kinds[kind]
-	if k == nil {
-		k = new(logKind)
-		l.kinds[kind] = k
-	}
-	if k.written < logBurst {
+	k := l.kind(kind)
+	if k.written < most {
 		k.written++
 		return true
 	}
 	k.held++
-	l.held++
 	return false
+}
+
+// allowTunnel is allow for what a client can cause as often as it likes, by
+// messages about its own tunnel: it takes no other client's lines.
+func (l *limitedLog) allowTunnel(now time.Duration, kind string, id uint32) bool {
+	l.flush(now)
+	if l.caused[id] < logBurst {
+		if l.caused == nil {
+			l.caused = make(map[uint32]int)
+		}
+		l.caused[id]++
+		return true
+	}
+	l.kind(kind).held++
+	return false
+}
+
+func (l *limitedLog) kind(name string) *logKind {
+	k := l.kinds[name]
+	if k == nil {
+		k = new(logKind)
+		l.kinds[name] = k
+	}
+	return k
 }
 
 // flush begins a new window when the old one is over.
@@ -46,13 +69,13 @@ func (l *limitedLog) flush(now time.Duration) {
 		return
 	}
 	l.until = now + logWindow
+	clear(l.caused)
 	for kind, k := range l.kinds {
 		if k.held > 0 {
 			l.log.Warn("lines held back", "kind", kind, "count", k.held)
 		}
 		*k = logKind{}
 	}
-	l.held = 0
 }
 
 // sendFailures counts what could not be sent.
@@ -74,18 +97,22 @@ func (d *Daemon) note(s *section, e *broker.Effect) {
 	if e.Note == broker.NoteRefused {
 		kind = e.Reason.String()
 	}
-	if !d.log.Enabled(level) || e.Tunnel == 0 && !d.quiet.allow(d.now, kind) {
+	if !d.log.Enabled(level) {
 		return
 	}
-	args := make([]any, 0, 20)
-	args = append(args, "broker", s.config.Name)
-	if e.Tunnel != 0 {
-		args = append(args, "tunnel", e.Tunnel)
+	allowed := false
+	switch e.Note {
+	case broker.NoteUp, broker.NoteClosed:
+		allowed = d.quiet.upTo(d.now, kind, logTunnels)
+	case broker.NoteMTU, broker.NoteLimit, broker.NoteBadLimit:
+		allowed = d.quiet.allowTunnel(d.now, kind, e.Tunnel)
+	default:
+		allowed = d.quiet.allow(d.now, kind)
 	}
-	args = append(args, "uuid", e.UUID)
-	if d.config.Log.Addresses {
-		args = append(args, "endpoint", e.Peer.String())
+	if !allowed {
+		return
 	}
+	args := d.about(s, &e.Facts)
 	switch e.Note {
 	case broker.NoteUp:
 		args = append(args, "interface", e.Interface(), "mtu", e.MTU)
@@ -104,6 +131,37 @@ func (d *Daemon) note(s *section, e *broker.Effect) {
 		args = append(args, "reason", e.Reason.String())
 	}
 	d.log.Log(level, text, args...)
+}
+
+// about is what every line about a client or its tunnel begins with, as far as
+// the configuration lets it be seen.
+func (d *Daemon) about(s *section, f *broker.Facts) []any {
+	args := append(make([]any, 0, 20), "broker", s.config.Name)
+	if f.Tunnel != 0 {
+		args = append(args, "tunnel", f.Tunnel)
+	}
+	if f.UUID != "" {
+		args = append(args, "uuid", d.uuid(f.UUID))
+	}
+	if d.config.Log.Addresses {
+		args = append(args, "endpoint", f.Peer.String())
+	}
+	return args
+}
+
+// uuid is what the log has for a UUID: it, or a few digits that tell it from
+// others as long as the broker runs, upgrades included.
+func (d *Daemon) uuid(uuid string) string {
+	if !d.config.Log.HideUUIDs {
+		return uuid
+	}
+	return fmt.Sprintf("%08x", uint32(d.jar.Digest(uuid)))
+}
+
+// aboutPort is about for a tunnel in the kernel.
+func (d *Daemon) aboutPort(p *port) []any {
+	f := broker.Facts{Tunnel: p.id, Peer: p.peer.Addr()}
+	return append(d.about(p.section, &f), "interface", p.name)
 }
 
 func noteText(n broker.Note) (logline.Level, string) {

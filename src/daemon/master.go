@@ -158,7 +158,7 @@ func (k *kernel) reattach(d *Daemon, name string) {
 		}
 		p.master = "" // and its port of the bridge before has gone with that
 		if err := k.move(d, p); err != nil {
-			d.log.Error("can't attach a tunnel again", "interface", name, "tunnel", p.id, "error", err)
+			d.log.Error("can't attach a tunnel again", append(d.aboutPort(p), "master", name, "error", err)...)
 		}
 	}
 }

@@ -26,7 +26,7 @@ func (d *Daemon) moveSome() {
 			continue
 		}
 		if err := d.datapath.move(d, p); err != nil && d.quiet.allow(d.now, "move") {
-			d.log.Error("can't bring a tunnel to its bridge", "broker", p.section.config.Name, "tunnel", p.id, "interface", p.name, "error", err)
+			d.log.Error("can't bring a tunnel to its bridge", append(d.aboutPort(p), "error", err)...)
 		}
 	}
 }

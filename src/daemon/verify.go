@@ -145,7 +145,7 @@ func (d *Daemon) unanswered(q *question) {
 		if accept {
 			so = "the client is let in"
 		}
-		d.log.Warn("no answer from session.verify in time: "+so, "broker", q.section.config.Name, "uuid", q.effect.UUID)
+		d.log.Warn("no answer from session.verify in time: "+so, d.about(q.section, &q.effect.Facts)...)
 	}
 	d.answer(q, !accept)
 }

@@ -2,6 +2,7 @@ package hook
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,7 +32,13 @@ func (r *Runner) carryOut(j *job) {
 		j.left, j.known = left, true
 		r.mu.Unlock()
 	}
-	about := r.log.With("event", j.req.Event)
+	about := r.log
+	for _, fact := range j.req.Env {
+		if name, of := strings.CutPrefix(fact, "BROKER="); of {
+			about = about.With("broker", name)
+		}
+	}
+	about = about.With("event", j.req.Event)
 	if j.req.Tunnel != 0 {
 		about = about.With("tunnel", j.req.Tunnel)
 	}

@@ -50,9 +50,9 @@ func (c *Conn) ForgetPathMTU(peer netip.Addr, device string, size int) error {
 
 // route starts a request with an rtmsg (linux/rtnetlink.h) about one address.
 func (c *Conn) route(op string, peer netip.Addr, out int, kind uint16, table, flags uint32) {
-	m := c.nl.Request(op+" "+peer.String(), kind, 0)
-	m.Raw(unix.AF_INET6, 128, 0, 0) // family, length of destination and source, traffic class
-	m.Raw(0, 0, 0, 0)               // table, protocol, scope, type
+	m := c.nl.Request(op+" the peer", kind, 0) // whose address belongs into no log by itself
+	m.Raw(unix.AF_INET6, 128, 0, 0)            // family, length of destination and source, traffic class
+	m.Raw(0, 0, 0, 0)                          // table, protocol, scope, type
 	m.Raw32(flags)
 	address := peer.As16()
 	m.Data(unix.RTA_DST, address[:])

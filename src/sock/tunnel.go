@@ -21,14 +21,15 @@ var (
 
 // Connect makes a tunnel's socket: non-blocking, closed on exec, bound to local (and device) next to the Listener there, connected to
 // peer. Whatever Receive then yields from another address than peer was sent to the Listener. The descriptor belongs to
-// the caller. The error wraps the errno: those of Listen, ENETUNREACH, EMFILE and ENFILE among them.
+// the caller. The error wraps the errno: those of Listen, ENETUNREACH, EMFILE and ENFILE among them; it does not name the peer, as
+// not everybody who reads it may know.
 func Connect(local, peer netip.AddrPort, device string) (fd int, err error) {
 	fd, err = openTunnel(local, device)
 	if err == nil {
 		err = connect(fd, peer)
 	}
 	if err != nil {
-		return -1, fmt.Errorf("socket %s to %s: %w", place(local, device), peer, err)
+		return -1, fmt.Errorf("socket %s: %w", place(local, device), err)
 	}
 	return fd, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -142,6 +143,8 @@ func TestConnectErrors(t *testing.T) {
 	} {
 		if fd, err := Connect(ap(c.local), ap(c.peer), c.device); !errors.Is(err, c.want) || fd != -1 {
 			t.Errorf("%+v: %d, %v", c, fd, err)
+		} else if c.peer != "127.0.0.1:1" && strings.Contains(err.Error(), ap(c.peer).Addr().String()) {
+			t.Errorf("names the peer: %v", err)
 		}
 	}
 	if after := descriptors(t); after != before {
