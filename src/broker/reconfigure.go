@@ -28,6 +28,9 @@ func (b *Broker) Reconfigure(now time.Duration, c config.Broker, o Options, out 
 	}
 	b.perIP.Set(now, c.PerIP.Count, c.PerIP.Time)
 	b.perUUID.Set(now, c.PerUUID.Count, c.PerUUID.Time)
+	if c.AnswerRate != old.AnswerRate {
+		b.shed = newShedder(c.AnswerRate)
+	}
 	if c.RateInterval != old.RateInterval {
 		b.repace(now, old.RateInterval)
 	}

@@ -78,6 +78,7 @@ type Daemon struct {
 	promptly time.Duration // until when nothing is left to gather
 	stopBy   time.Duration // when stopping must have ended, 0: not stopping
 	retryAt  time.Duration // when to look again for missing interfaces, 0: none
+	confined bool          // hooks can't have more rights than the broker, for good
 	moved    bool          // sections have given up addresses where tunnels stand
 	moving   bool          // tunnels are being brought to other bridges
 	moveNext int           // the ID from which on

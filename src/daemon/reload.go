@@ -107,8 +107,21 @@ func (d *Daemon) plan(c *config.Config) (*reloading, error) {
 	if numbers > maxSections {
 		fault("%d broker sections, those included that are still being removed: want %d at most", numbers, maxSections)
 	}
+	d.keepRights(next)
 	next.changes = config.Differences(d.config, &whole)
 	return next, errors.Join(faults...)
+}
+
+// keepRights names what can't change any more about the rights of hooks: those that
+// were given up are gone, and those that were not are kept for them.
+func (d *Daemon) keepRights(next *reloading) {
+	h := &next.config.Hooks
+	if now := d.config.Hooks.LeastPrivilege; h.LeastPrivilege != now {
+		h.LeastPrivilege = now
+		next.kept = append(next.kept, "hooks: least_privilege takes effect when the broker is started anew")
+	} else if d.confined && !confined(h) {
+		next.kept = append(next.kept, "hooks: there were none, so they run with no more rights than the broker until that is started anew")
+	}
 }
 
 // named finds a section that is in the configuration.

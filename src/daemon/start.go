@@ -86,7 +86,8 @@ func start(o Options) (_ *Daemon, err error) {
 		return nil, err
 	}
 	if !o.NoDatapath {
-		if err := dropPrivileges(confined(&c.Hooks)); err != nil {
+		d.confined = confined(&c.Hooks)
+		if err := dropPrivileges(d.confined); err != nil {
 			d.log.Warn("the broker has more rights than it needs", "error", err)
 		}
 	}
