@@ -196,7 +196,7 @@ func (h *hooked) troubles(t *testing.T) {
 	}
 	// Printed lines are lines of the log.
 	for _, said := range []string{"one", `"two words"`, `""`, `"the end"`} {
-		h.broker.WaitLog("hook output"+line("chatty", "session.up", "line="+said), soon)
+		h.broker.WaitLog(line("chatty", "session.up", "line="+said), soon)
 	}
 	// A failure is logged and changes nothing.
 	h.broker.WaitLog("hook failed"+line("fail", "session.up", `error="exit status 3"`), soon)

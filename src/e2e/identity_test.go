@@ -87,7 +87,7 @@ func TestIdentity(t *testing.T) {
 			t.Errorf("%s: interfaces %q, want %s alone", c.what, names, got.iface())
 		}
 		for _, event := range []string{"session.pre-down", "session.down"} {
-			b.WaitLog(fmt.Sprintf("hook output event=%s tunnel=%d", event, last.id), soon)
+			b.WaitLog(fmt.Sprintf(" event=%s tunnel=%d", event, last.id), soon)
 		}
 		last = got
 	}

@@ -59,7 +59,8 @@ Options for running:
                    network device stands for an interface's name in the configuration
   -datapath none   accept tunnels without making interfaces: for load tests only
 
-Signals: TERM and INT stop (clients are told, hooks run, interfaces are removed).
+Signals: TERM and INT stop (clients are told, hooks run, interfaces are removed),
+HUP is reload.
 Exit status: 0 fine, 1 fault, 2 wrong usage.
 `
 

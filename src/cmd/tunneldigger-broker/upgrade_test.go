@@ -212,7 +212,7 @@ func TestUpgrade(t *testing.T) {
 	slow := b.peer()
 	slow.tunnel = slow.prepare("slow")
 	b.await("line=waiting")
-	b.await("hook output event=session.up tunnel=139")
+	b.await("hook output broker=wan event=session.up tunnel=139")
 	if text, status := b.call("drain"); status != 0 {
 		t.Fatal(text)
 	}
@@ -245,8 +245,8 @@ func TestUpgrade(t *testing.T) {
 	if err := os.WriteFile(b.dir+"/release", []byte("go\n"), 0); err != nil {
 		t.Fatal(err)
 	}
-	b.await("hook output event=session.up tunnel=140 hook=" + b.dir + "/up line=done")
-	b.await("hook output event=session.up tunnel=141 hook=" + b.dir + "/up line=done")
+	b.await("hook output broker=wan event=session.up tunnel=140 hook=" + b.dir + "/up line=done")
+	b.await("hook output broker=wan event=session.up tunnel=141 hook=" + b.dir + "/up line=done")
 	ran, _ := os.ReadFile(b.dir + "/ran")
 	if n := len(strings.Fields(string(ran))); n != 42 {
 		t.Errorf("session.up ran %d times for 42 tunnels", n)
