@@ -79,7 +79,7 @@ func TestLogHidesClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.log.await(t, "the client closed it")
-	for _, text := range []string{"tunnel up", "client refused", "bandwidth limit wanted", "a LIMIT that can't be understood"} {
+	for _, text := range []string{"tunnel up", "client refused", "bandwidth limit", "a LIMIT that can't be understood"} {
 		r.log.await(t, text)
 	}
 	r.stop()
