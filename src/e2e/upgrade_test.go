@@ -1,0 +1,187 @@
+//go:build vm
+
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"tunneldigger/src/swarm"
+	"tunneldigger/src/wire"
+)
+
+// versions are the broker's program as it was built, and as one of another version of the same length.
+func (w *World) versions() (one, other []byte, from, to string) {
+	w.T.Helper()
+	program := w.Program("tunneldigger-broker")
+	one, err := os.ReadFile(program)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	from = strings.TrimSpace(strings.TrimPrefix(w.run(program, "--version"), "tunneldigger-broker "))
+	to = "2" + from[1:]
+	if from[0] == '2' {
+		to = "3" + from[1:]
+	}
+	other = bytes.ReplaceAll(one, []byte(from), []byte(to))
+	if bytes.Equal(one, other) {
+		w.T.Fatalf("the program has no version %q in it", from)
+	}
+	return one, other, from, to
+}
+
+// install puts a program in the place of another, as package managers do.
+func (w *World) install(path string, content []byte) {
+	w.T.Helper()
+	if err := os.WriteFile(path+".new", content, 0o755); err != nil {
+		w.T.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		w.T.Fatal(err)
+	}
+}
+
+// The program is replaced under standing tunnels with traffic in them, and nobody notices.
+func TestUpgrade(t *testing.T) {
+	l := newLoad(t)
+	clients, pinged := sized(270, 30), sized(30, 6)
+	folder, hooks := l.hook("echo $ACTION $UUID >>$LOG\n[ $ACTION.$UUID != session.up.slow ] || read line </tmp/go-on\n")
+	ran := func() string { text, _ := os.ReadFile(hooks); return string(text) }
+	fifo := filepath.Join(t.TempDir(), "go-on")
+	script := filepath.Join(folder, "10-test")
+	text, err := os.ReadFile(script)
+	if err == nil {
+		err = os.WriteFile(script, bytes.ReplaceAll(text, []byte("/tmp/go-on"), []byte(fifo)), 0o755)
+	}
+	if err == nil {
+		err = syscall.Mkfifo(fifo, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.broker.IP("link add br-mesh mtu 1400 type bridge", "link set br-mesh up")
+	config := l.config("\toption max_tunnels '1000'\n\toption tunnel_timeout '600'\n\toption pmtu '1400'\n") +
+		"config broker 'mesh'\n\tlist port '53'\n\toption tunnel_id_base '3000'\n\toption max_tunnels '10'\n\toption connection_rate_limit '0'\n\toption pmtu '1400'\n" +
+		"\nconfig bridge\n\toption broker 'mesh'\n\toption interface 'br-mesh'\n\toption isolate '1'\n" +
+		"\nconfig hooks\n\toption directory '" + folder + "'\n\toption timeout '100'\n"
+	one, other, from, to := l.versions()
+	program := filepath.Join(t.TempDir(), "tunneldigger-broker")
+	l.install(program, one)
+	b := &Broker{Config: t.TempDir()}
+	b.Write(l.World, config)
+	b.Process = l.broker.Start("broker", program, "-c", b.Config, "--socket", b.socket())
+	l.broker.WaitBound(b.Process, loadPort, 53)
+	at := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(l.broker.Addr4, port) }
+
+	s := l.swarm(swarm.Options{Clients: clients})
+	l.connect(s, clients, 60*time.Second)
+	l.drain(s)
+	inside := make([]netip.Addr, pinged)
+	for i := range inside {
+		p := l.clients.peer(0, at(loadPort))
+		a := p.connect(fmt.Sprint("pinged", i), uint32(1+i), wire.UniqueSessionID)
+		tun := fmt.Sprint("tun", i)
+		p.carry(tun, uint32(1+i), a)
+		l.broker.WaitLink(a.iface(), soon)
+		net := netip.AddrFrom4([4]byte{198, 51, 100, byte(128 + 4*i)})
+		inside[i] = net.Next()
+		l.broker.IP("addr add " + inside[i].String() + "/30 dev " + a.iface())
+		l.clients.IP("addr add " + inside[i].Next().String() + "/30 dev " + tun)
+	}
+	mesh := l.clients.peer(0, at(53))
+	attached := mesh.connect("mesh", 100, wire.UniqueSessionID)
+	mesh.ask(wire.AppendLimit(nil, 1, 3000), wire.TypeRelAck)
+	l.waitPort(attached.iface(), "br-mesh", true)
+	slow := l.clients.peer(0, at(53))
+	held := slow.connect("slow", 101, wire.UniqueSessionID)
+	l.Wait(soon, "the slow hook", func() bool { return strings.Contains(ran(), "session.up slow\n") })
+	l.Wait(settle, "all hooks", func() bool { return strings.Count(ran(), "session.up") == clients+pinged+2 })
+	begun := l.clients.peer(0, at(loadPort))
+	cookie := begun.ask(wire.AppendCookieRequest(nil), wire.TypeCookie).Payload
+	shaped := l.broker.Run("tc", "qdisc", "show", "dev", attached.iface())
+	before, hooked := l.indexes(), ran()
+	if len(before) != clients+pinged+2 {
+		t.Fatalf("%d interfaces", len(before))
+	}
+
+	const pings = 100
+	var programs []*Process
+	for _, to := range inside {
+		programs = append(programs, l.clients.Start("ping", "ping", "-n", "-q", "-i", "0.1", "-W", "10", "-c", fmt.Sprint(pings), to.String()))
+	}
+	time.Sleep(2 * time.Second) // pings flow
+	l.install(program, other)
+	began := time.Now()
+	answer := b.Call(l.World, "upgrade")
+	t.Logf("%v: %s", time.Since(began).Round(time.Millisecond), answer)
+	if want := fmt.Sprintf("Upgraded from %s to %s, %d tunnels stand.\n", from, to, len(before)); answer != want {
+		t.Errorf("upgrade said %q, want %q", answer, want)
+	}
+	// The handshake that was under way.
+	reply := begun.ask(wire.AppendPrepare(nil, cookie, []byte("begun"), 500, wire.UniqueSessionID), wire.TypeTunnel, wire.TypeError)
+	if reply.Type != wire.TypeTunnel {
+		t.Errorf("the handshake that was under way ended with %v", reply.Type)
+	}
+	for i, p := range programs {
+		if status := p.Wait(60 * time.Second); status != 0 || !strings.Contains(p.Log(), fmt.Sprintf("%d received, 0%% packet loss", pings)) {
+			t.Errorf("ping %d: status %d\n%s", i, status, p.Log())
+		}
+	}
+	t.Logf("%d pings in each of %d tunnels beside %d others", pings, pinged, clients)
+	l.same(before, "after the upgrade")
+	l.Wait(soon, "the newcomer's hook", func() bool { return strings.Contains(ran(), "session.up begun\n") })
+	if now := strings.Replace(ran(), "session.up begun\n", "", 1); now != hooked {
+		t.Errorf("hooks ran: %s", strings.TrimPrefix(now, hooked))
+	}
+	if now := l.broker.Run("tc", "qdisc", "show", "dev", attached.iface()); now != shaped {
+		t.Errorf("the bandwidth limit is %s, was %s", now, shaped)
+	}
+	status := b.Call(l.World, "status")
+	if !strings.Contains(status, to) || !strings.Contains(status, "pinged3") {
+		t.Errorf("status: %s", status)
+	}
+	if link, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", b.PID())); err != nil || link != program {
+		t.Errorf("process %d runs %s (%v), want the new program", b.PID(), link, err)
+	}
+	if again := mesh.connect("mesh", 100, wire.UniqueSessionID); again != attached {
+		t.Errorf("TUNNEL %+v, before %+v", again, attached)
+	}
+
+	// And back, with a hook that still runs; then life goes on.
+	l.install(program, one)
+	b.Signal(syscall.SIGUSR2)
+	b.WaitLog("upgraded from="+to+" to="+from, soon)
+	if err := os.WriteFile(fifo, []byte("go\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	slow.send(wire.AppendErrorReason(nil, wire.ReasonClientShutdown))
+	l.Wait(soon, "the hooks of a tunnel across two upgrades", func() bool {
+		return strings.HasSuffix(ran(), "session.pre-down slow\nsession.down slow\n")
+	})
+	l.broker.waitGone(held.iface())
+	l.broker.IP("link del " + attached.iface()) // the new program watches interfaces
+	b.WaitLog("tunnel closed broker=mesh tunnel="+fmt.Sprint(attached.id), soon)
+	l.waitPort(l.clients.peer(0, at(53)).connect("late", 102, wire.UniqueSessionID).iface(), "br-mesh", true)
+	if strings.Contains(b.Log(), "belongs to another process") || strings.Contains(b.Log(), "removed a tunnel") {
+		t.Error("the sweep met tunnels that were carried over")
+	}
+	if zombies := l.World.run("sh", "-c", "cat /proc/[0-9]*/stat 2>/dev/null | awk '$3 == \"Z\" && $4 == "+fmt.Sprint(b.PID())+"'"); zombies != "" {
+		t.Errorf("zombies: %s", zombies)
+	}
+	if status := b.Stop(settle); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	if n := l.tunnels(); len(n) != 0 {
+		t.Errorf("%d interfaces are left", len(n))
+	}
+	if up, down := strings.Count(ran(), "session.up"), strings.Count(ran(), "session.down"); up != down {
+		t.Errorf("session.up ran %d times, session.down %d times", up, down)
+	}
+}
