@@ -31,8 +31,18 @@ func proveKernel() error {
 // adopt finds the interfaces of carried tunnels by their names, after the
 // monitor has begun, so that none goes unseen between.
 func (k *kernel) adopt(d *Daemon) error {
-	there := make(map[string]int)
-	if err := k.link.List(func(l link.Link) { there[l.Name] = l.Index }); err != nil {
+	if len(d.ports.byID) == 0 {
+		return nil
+	}
+	there, masters := make(map[string]int), make(map[string]int)
+	names := make(map[int]string) // of masters
+	err := k.link.List(func(l link.Link) {
+		there[l.Name], masters[l.Name] = l.Index, l.Master
+		if k.masters[l.Name] != nil {
+			names[l.Index] = l.Name
+		}
+	})
+	if err != nil {
 		return err
 	}
 	for _, p := range d.ports.byID {
@@ -44,6 +54,9 @@ func (k *kernel) adopt(d *Daemon) error {
 			continue
 		}
 		d.ports.byIndex[p.index] = p
+		if p.master == "" && p.rise == nil { // of a process that could not tell any more
+			p.master = names[masters[p.name]]
+		}
 		if p.master != "" {
 			m := k.masters[p.master]
 			if m == nil {

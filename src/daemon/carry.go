@@ -27,6 +27,8 @@ const (
 	tagControlFD
 	tagControlPath
 	tagCaller // who waits for the upgrade: a descriptor
+	tagStoreFile
+	tagStoreRemove // a name, repeated
 )
 
 // The fields of a section.
@@ -60,6 +62,7 @@ const (
 	tagIsolated
 	tagRiseMTU // it is not up yet
 	tagRiseUp  // and session.up is to run then
+	tagStored
 )
 
 // carried is a daemon's state as it was read.
@@ -80,6 +83,8 @@ type carried struct {
 	control  int // -1: none
 	path     string
 	caller   int // -1: none
+	store    int // -1: none
+	remove   []string
 }
 
 type carriedSection struct {
@@ -139,6 +144,14 @@ func (d *Daemon) appendState(dst []byte, caller int) []byte {
 		dst = handoff.AppendUint(dst, tagControlFD, uint64(fd))
 		dst = handoff.AppendString(dst, tagControlPath, d.control.Path())
 	}
+	if d.store.systemd != nil {
+		dst = handoff.AppendUint(dst, tagStoreFile, uint64(d.store.file))
+		for i := range d.store.told {
+			if m := &d.store.told[i]; m.port == nil && !m.file {
+				dst = handoff.AppendString(dst, tagStoreRemove, m.name)
+			}
+		}
+	}
 	if caller >= 0 {
 		dst = handoff.AppendUint(dst, tagCaller, uint64(caller))
 	}
@@ -172,6 +185,7 @@ func (p *port) append(dst []byte) []byte {
 	dst = handoff.AppendString(dst, tagInterface, p.name)
 	dst = handoff.AppendString(dst, tagMaster, p.master)
 	dst = handoff.AppendBool(dst, tagIsolated, p.isolated)
+	dst = handoff.AppendBool(dst, tagStored, p.stored)
 	if p.rise != nil {
 		dst = handoff.AppendUint(dst, tagRiseMTU, uint64(p.rise.mtu))
 		dst = handoff.AppendBool(dst, tagRiseUp, len(p.rise.held) > 0)
@@ -196,6 +210,9 @@ func (d *Daemon) descriptors() []int {
 	}
 	if fd := d.control.Listener(); fd >= 0 {
 		list = append(list, fd)
+	}
+	if d.store.systemd != nil {
+		list = append(list, d.store.file)
 	}
 	return list
 }

@@ -67,6 +67,7 @@ type Daemon struct {
 	hooks    *hook.Runner
 	control  *control.Server
 	lists    lists
+	store    store
 	verifier verifier
 	signals  chan os.Signal
 	incoming chan os.Signal // where the system's come from
@@ -192,6 +193,9 @@ func (d *Daemon) timeout() time.Duration {
 	if t, ok := d.control.Due(); ok {
 		at(t)
 	}
+	if t := d.store.retryAt; t != 0 {
+		at(t)
+	}
 	if t, ok := d.lists.next(); ok {
 		at(t)
 	}
@@ -244,6 +248,9 @@ func (d *Daemon) tick() {
 	d.control.Tick(d.now)
 	d.tickLists()
 	d.tickVerify()
+	if d.store.systemd != nil {
+		d.tickStore()
+	}
 	d.quiet.flush(d.now)
 }
 

@@ -7,7 +7,7 @@ import (
 
 // decode reads a state.
 func decode(state []byte) (*carried, error) {
-	c := &carried{control: -1, caller: -1}
+	c := &carried{control: -1, caller: -1, store: -1}
 	f, err := handoff.Open(state)
 	if err != nil {
 		return nil, err
@@ -53,6 +53,10 @@ func decode(state []byte) (*carried, error) {
 			c.path = f.String()
 		case tagCaller:
 			c.caller = int(f.Uint32())
+		case tagStoreFile:
+			c.store = int(f.Uint32())
+		case tagStoreRemove:
+			c.remove = append(c.remove, f.String())
 		}
 		if err != nil {
 			return nil, err
@@ -124,6 +128,8 @@ func decodePort(record []byte) (*carriedPort, error) {
 			p.master = f.String()
 		case tagIsolated:
 			p.isolated = f.Bool()
+		case tagStored:
+			p.stored = f.Bool()
 		case tagRiseMTU:
 			p.rising, p.mtu = true, int(f.Uint16())
 		case tagRiseUp:

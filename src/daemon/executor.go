@@ -33,6 +33,7 @@ func (d *Daemon) carryOut(s *section) {
 			d.runHook(s, e)
 		case broker.EffectNote:
 			d.note(s, e)
+			d.noteStored(e)
 		}
 	}
 }
@@ -150,6 +151,7 @@ func (d *Daemon) destroy(s *section, id uint32) {
 	if p.fd >= 0 {
 		_ = d.poller.Remove(p.fd)
 		d.rescue(p)
+		d.release(p)
 		p.closeSocket()
 	}
 	if p.index == 0 {

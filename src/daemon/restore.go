@@ -114,6 +114,7 @@ func Prove(o Options, state []byte) error {
 // the program before had.
 func (d *Daemon) restore(c *carried) error {
 	d.jar, d.serial, d.started = cookie.New(c.key), c.serial, c.started
+	d.resumeStore(c)
 	d.hooksRun, d.failures.count = c.hooksRun, c.failures
 	d.moved, d.moving = c.moved, c.moving
 	for _, key := range c.unborn {
@@ -201,6 +202,9 @@ func (d *Daemon) restorePort(c *carriedPort) {
 		}
 	}
 	d.ports.add(p)
+	if !p.stored {
+		d.keep(p.id)
+	}
 }
 
 // miss tells the cores of tunnels that no socket came for.

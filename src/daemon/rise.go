@@ -68,6 +68,7 @@ func (d *Daemon) raise(r *rise) {
 		return // it never was up, and hooks will not hear of it
 	}
 	p.rise = nil
+	d.keep(p.id)
 	for i := range r.held {
 		d.runHook(p.section, &r.held[i])
 	}

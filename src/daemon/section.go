@@ -208,8 +208,11 @@ func (d *Daemon) linkGone(name string) {
 }
 
 // portsFree checks that nobody else has a port that a section wants.
-func portsFree(b *config.Broker) error {
+func portsFree(b *config.Broker, ours map[uint16]bool) error {
 	for _, at := range endpoints(b) {
+		if ours[at.Port()] {
+			continue
+		}
 		if err := portFree(at, b.Interface); err != nil {
 			return fmt.Errorf("broker '%s': %w", b.Name, err)
 		}

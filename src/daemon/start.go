@@ -77,10 +77,8 @@ func start(o Options) (_ *Daemon, err error) {
 	} else if d.datapath, err = openKernel(d); err != nil {
 		return nil, err
 	}
-	if past != nil {
-		if err := d.datapath.adopt(d); err != nil {
-			return nil, err
-		}
+	if err := d.datapath.adopt(d); err != nil {
+		return nil, err
 	}
 	if err := d.openControl(o.Socket, past); err != nil {
 		return nil, err
@@ -112,16 +110,23 @@ func (d *Daemon) makeSections() error {
 		return fmt.Errorf("read random numbers: %w", err)
 	}
 	d.jar = cookie.New(key)
+	left := d.openStore()
 	most := d.shares()
 	for i := range c.Brokers {
 		b := &c.Brokers[i]
 		if err := listenable(b); err != nil {
 			return err
 		}
-		if err := portsFree(b); err != nil {
+		d.add(b, most[i])
+	}
+	if len(left) > 0 {
+		d.adoptStored(left)
+	}
+	ours := d.portsInUse()
+	for i := range c.Brokers {
+		if err := portsFree(&c.Brokers[i], ours); err != nil {
 			return err
 		}
-		d.add(b, most[i])
 	}
 	return nil
 }

@@ -67,6 +67,7 @@ func (d *Daemon) tell(state string) {
 }
 
 func (d *Daemon) close() {
+	d.closeStore()
 	d.control.Close()
 	d.hooks.Kill()
 	d.ports.closeAll()

@@ -119,6 +119,7 @@ func (d *Daemon) collectUpgrade() {
 func (d *Daemon) replace(u *upgrade) error {
 	d.askAll()
 	d.settle()
+	d.unstore()
 	for _, s := range d.sections {
 		if s != nil {
 			for _, l := range s.listeners {

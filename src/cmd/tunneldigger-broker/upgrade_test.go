@@ -73,7 +73,7 @@ func (b *broker) configure(more string) {
 	}
 }
 
-func startBroker(t *testing.T) *broker {
+func newBroker(t *testing.T) *broker {
 	t.Helper()
 	all, err := programs()
 	if err != nil {
@@ -102,20 +102,50 @@ func startBroker(t *testing.T) *broker {
 	if b.log, err = os.Create(filepath.Join(b.dir, "log")); err != nil {
 		t.Fatal(err)
 	}
-	b.cmd = exec.Command(b.program(), "-c", filepath.Join(b.dir, "etc"), "--socket", b.dir+"/socket", "-datapath", "none")
-	b.cmd.Stderr = b.log
-	if err := b.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		_ = b.cmd.Process.Kill()
-		_ = b.cmd.Wait()
+		if b.cmd != nil {
+			_ = b.cmd.Process.Kill()
+			_ = b.cmd.Wait()
+		}
 		if t.Failed() {
 			t.Log(b.logged())
 		}
 	})
-	b.await("listening")
 	return b
+}
+
+func startBroker(t *testing.T) *broker {
+	t.Helper()
+	b := newBroker(t)
+	b.start(nil)
+	return b
+}
+
+// start starts the program, with descriptors from 3 on that systemd had in its
+// store, and more in its environment.
+func (b *broker) start(stored []stored, env ...string) {
+	b.Helper()
+	b.cmd = exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh",
+		b.program(), "-c", filepath.Join(b.dir, "etc"), "--socket", b.dir+"/socket", "-datapath", "none")
+	b.cmd.Stderr = b.log
+	var names []string
+	for _, s := range stored {
+		b.cmd.ExtraFiles = append(b.cmd.ExtraFiles, s.file)
+		names = append(names, s.name)
+	}
+	b.cmd.Env = append(os.Environ(), env...)
+	if len(stored) > 0 {
+		b.cmd.Env = append(b.cmd.Env, fmt.Sprint("LISTEN_FDS=", len(stored)), "LISTEN_FDNAMES="+strings.Join(names, ":"))
+	}
+	before := strings.Count(b.logged(), "listening")
+	if err := b.cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); strings.Count(b.logged(), "listening") == before; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			b.Fatal("it does not listen")
+		}
+	}
 }
 
 func (b *broker) logged() string {

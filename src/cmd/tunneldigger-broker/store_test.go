@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// stored is a descriptor in the store.
+type stored struct {
+	name string
+	file *os.File
+}
+
+// manager plays systemd: it keeps what it is told to keep.
+type manager struct {
+	sync.Mutex
+	t     *testing.T
+	path  string
+	store []stored
+}
+
+func newManager(t *testing.T) *manager {
+	t.Helper()
+	m := &manager{t: t, path: t.TempDir() + "/notify"}
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: m.path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	go func() {
+		message, control := make([]byte, 4096), make([]byte, 4096)
+		for {
+			n, c, _, _, err := conn.ReadMsgUnix(message, control)
+			if err != nil {
+				return
+			}
+			m.take(string(message[:n]), control[:c])
+		}
+	}()
+	return m
+}
+
+func (m *manager) take(message string, control []byte) {
+	m.Lock()
+	defer m.Unlock()
+	_, name, named := strings.Cut(message, "FDNAME=")
+	if !named {
+		return
+	}
+	if strings.HasPrefix(message, "FDSTOREREMOVE=1") {
+		var rest []stored
+		for _, s := range m.store {
+			if s.name == name {
+				s.file.Close()
+			} else {
+				rest = append(rest, s)
+			}
+		}
+		m.store = rest
+		return
+	}
+	messages, _ := unix.ParseSocketControlMessage(control)
+	for i := range messages {
+		fds, _ := unix.ParseUnixRights(&messages[i])
+		for _, fd := range fds {
+			m.store = append(m.store, stored{name, os.NewFile(uintptr(fd), name)})
+		}
+	}
+}
+
+func (m *manager) stored() []stored {
+	m.Lock()
+	defer m.Unlock()
+	return append([]stored(nil), m.store...)
+}
+
+func (m *manager) await(count int) {
+	m.t.Helper()
+	for end := time.Now().Add(20 * time.Second); len(m.stored()) != count; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			m.t.Fatalf("%d descriptors in the store, want %d: %v", len(m.stored()), count, m.stored())
+		}
+	}
+}
+
+// A broker that is killed, under a systemd that keeps its descriptors: the next one has the tunnels.
+func TestCrash(t *testing.T) {
+	b, m := newBroker(t), newManager(t)
+	env := []string{"NOTIFY_SOCKET=" + m.path, "FDSTORE=1000"}
+	b.start(nil, env...)
+	var peers []*peer
+	for i := range 30 {
+		p := b.peer()
+		p.tunnel = p.prepare(fmt.Sprint("node", i))
+		peers = append(peers, p)
+	}
+	begun := b.peer() // has a cookie
+	m.await(1 + len(peers))
+	if text, status := b.call("kick", "node7"); status != 0 {
+		t.Fatal(text)
+	}
+	m.await(len(peers))
+	peers = append(peers[:7:7], peers[8:]...)
+	crash := func() {
+		t.Helper()
+		_ = b.cmd.Process.Kill()
+		_ = b.cmd.Wait()
+		b.start(m.stored(), env...)
+	}
+	check := func(what string) {
+		t.Helper()
+		for i, p := range peers {
+			uuid := fmt.Sprint("node", i)
+			if i >= 7 {
+				uuid = fmt.Sprint("node", i+1)
+			}
+			p.probe()
+			if again := p.prepare(uuid); !bytes.Equal(again, p.tunnel) {
+				t.Errorf("%s: %s: TUNNEL % x, before % x", what, uuid, again, p.tunnel)
+			}
+		}
+	}
+	crash()
+	b.await("ended without a word tunnels_kept=29 tunnels_lost=0")
+	check("after a crash")
+	begun.tunnel = begun.prepare("begun") // with the cookie of the process before
+	m.await(2 + len(peers))
+
+	// Through an upgrade, and the new program crashes.
+	all, _ := programs()
+	b.install(all["2.0"])
+	if text, status := b.call("upgrade"); status != 0 {
+		t.Fatal(text)
+	}
+	late := b.peer()
+	late.tunnel = late.prepare("late")
+	m.await(3 + len(peers))
+	crash()
+	b.await("tunnels_kept=31 tunnels_lost=0")
+	check("after an upgrade and a crash")
+	begun.probe()
+	late.probe()
+	ran, _ := os.ReadFile(b.dir + "/ran")
+	if n := len(strings.Fields(string(ran))); n != 32 {
+		t.Errorf("session.up ran %d times for 32 tunnels", n)
+	}
+
+	// An orderly end leaves nothing.
+	if err := b.cmd.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	m.await(0)
+	b.start(nil, env...)
+	fresh := b.peer()
+	fresh.tunnel = fresh.prepare("fresh")
+	m.await(2)
+}
+
+// What comes back damaged, or belongs to nobody, ends.
+func TestCrashWithADamagedStore(t *testing.T) {
+	b, m := newBroker(t), newManager(t)
+	env := []string{"NOTIFY_SOCKET=" + m.path, "FDSTORE=1000"}
+	b.start(nil, env...)
+	one, two := b.peer(), b.peer()
+	one.tunnel, two.tunnel = one.prepare("one"), two.prepare("two")
+	m.await(3)
+	for _, s := range m.stored() {
+		if s.name == "state" { // a byte in the record of tunnel 100
+			if _, err := s.file.WriteAt([]byte{0xff}, 100*512+50); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_ = b.cmd.Process.Kill()
+	_ = b.cmd.Wait()
+	b.start(m.stored(), env...)
+	b.await("tunnels_kept=1 tunnels_lost=1")
+	two.probe()
+	m.await(2)
+	if again := one.prepare("one"); len(again) == 0 {
+		t.Error("no new tunnel")
+	}
+	m.await(3)
+}
