@@ -7,7 +7,4 @@
 // meaning: then neighbouring versions understand each other in both directions.
 // Where that can't be kept, Major goes up, and older programs refuse the state
 // instead of misreading it.
-//
-// Nothing here is inlined: it is called in many places, each once in a process's
-// life, and copies would take 130 kB of a router's flash.
 package handoff

@@ -22,13 +22,9 @@ type Fields struct {
 }
 
 // Read begins to read a record.
-//
-//go:noinline
 func Read(record []byte) Fields { return Fields{rest: record} }
 
 // Next goes to the next field; false at the end, or where something is wrong.
-//
-//go:noinline
 func (f *Fields) Next() bool {
 	if f.err != nil || len(f.rest) == 0 {
 		return false
@@ -49,28 +45,18 @@ func (f *Fields) Next() bool {
 }
 
 // Tag is the tag of the field.
-//
-//go:noinline
 func (f *Fields) Tag() Tag { return f.tag }
 
 // Err is what was wrong, nil if nothing.
-//
-//go:noinline
 func (f *Fields) Err() error { return f.err }
 
 // Bytes is the field's value, or the record in it.
-//
-//go:noinline
 func (f *Fields) Bytes() []byte { return f.value }
 
 // String is the field's value as a text.
-//
-//go:noinline
 func (f *Fields) String() string { return string(f.value) }
 
 // Uint is the number that AppendUint wrote.
-//
-//go:noinline
 func (f *Fields) Uint() uint64 {
 	v, n := binary.Uvarint(f.value)
 	if n <= 0 || n != len(f.value) {
@@ -81,24 +67,16 @@ func (f *Fields) Uint() uint64 {
 }
 
 // Uint32 is a number of 32 bits, a larger one is an error.
-//
-//go:noinline
 func (f *Fields) Uint32() uint32 { return uint32(f.bounded(1<<32 - 1)) }
 
 // Uint16 is a number of 16 bits.
-//
-//go:noinline
 func (f *Fields) Uint16() uint16 { return uint16(f.bounded(1<<16 - 1)) }
 
 // Uint8 is a number of 8 bits.
-//
-//go:noinline
 func (f *Fields) Uint8() uint8 { return uint8(f.bounded(1<<8 - 1)) }
 
 // Int is the number that AppendInt wrote; one that an int does not hold here is
 // an error.
-//
-//go:noinline
 func (f *Fields) Int() int {
 	v := f.Int64()
 	if int64(int(v)) != v {
@@ -109,26 +87,18 @@ func (f *Fields) Int() int {
 }
 
 // Int64 is the number that AppendInt wrote.
-//
-//go:noinline
 func (f *Fields) Int64() int64 {
 	v := f.Uint()
 	return int64(v>>1) ^ -int64(v&1)
 }
 
 // Time is the time that AppendTime wrote.
-//
-//go:noinline
 func (f *Fields) Time() time.Duration { return time.Duration(f.Int64()) }
 
 // Bool is the flag that AppendBool wrote.
-//
-//go:noinline
 func (f *Fields) Bool() bool { return f.bounded(1) == 1 }
 
 // AddrPort is the address and port that AppendAddrPort wrote.
-//
-//go:noinline
 func (f *Fields) AddrPort() (v netip.AddrPort) {
 	if v.UnmarshalBinary(f.value) != nil {
 		f.fail()
@@ -137,8 +107,6 @@ func (f *Fields) AddrPort() (v netip.AddrPort) {
 }
 
 // Addr is the address that AppendAddr wrote.
-//
-//go:noinline
 func (f *Fields) Addr() (v netip.Addr) {
 	if v.UnmarshalBinary(f.value) != nil {
 		f.fail()
@@ -146,8 +114,6 @@ func (f *Fields) Addr() (v netip.Addr) {
 	return v
 }
 
-//
-//go:noinline
 func (f *Fields) bounded(most uint64) uint64 {
 	v := f.Uint()
 	if v > most {
@@ -157,6 +123,4 @@ func (f *Fields) bounded(most uint64) uint64 {
 	return v
 }
 
-//
-//go:noinline
 func (f *Fields) fail() { f.err = ErrMalformed }

@@ -14,8 +14,6 @@ type Tag uint64
 const lengthSize = 4
 
 // AppendUint appends a number, unless it is 0: that is what a reader assumes.
-//
-//go:noinline
 func AppendUint(dst []byte, tag Tag, v uint64) []byte {
 	if v == 0 {
 		return dst
@@ -25,20 +23,14 @@ func AppendUint(dst []byte, tag Tag, v uint64) []byte {
 }
 
 // AppendInt appends a number that may be negative, unless it is 0.
-//
-//go:noinline
 func AppendInt(dst []byte, tag Tag, v int64) []byte {
 	return AppendUint(dst, tag, uint64(v)<<1^uint64(v>>63))
 }
 
 // AppendTime appends a time or duration, in nanoseconds.
-//
-//go:noinline
 func AppendTime(dst []byte, tag Tag, t time.Duration) []byte { return AppendInt(dst, tag, int64(t)) }
 
 // AppendBool appends a flag, unless it is off.
-//
-//go:noinline
 func AppendBool(dst []byte, tag Tag, on bool) []byte {
 	if on {
 		return AppendUint(dst, tag, 1)
@@ -47,8 +39,6 @@ func AppendBool(dst []byte, tag Tag, on bool) []byte {
 }
 
 // AppendBytes appends bytes, also when there are none.
-//
-//go:noinline
 func AppendBytes(dst []byte, tag Tag, v []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(tag))
 	dst = binary.AppendUvarint(dst, uint64(len(v)))
@@ -56,8 +46,6 @@ func AppendBytes(dst []byte, tag Tag, v []byte) []byte {
 }
 
 // AppendString appends a text, also an empty one.
-//
-//go:noinline
 func AppendString(dst []byte, tag Tag, v string) []byte {
 	dst = binary.AppendUvarint(dst, uint64(tag))
 	dst = binary.AppendUvarint(dst, uint64(len(v)))
@@ -65,16 +53,12 @@ func AppendString(dst []byte, tag Tag, v string) []byte {
 }
 
 // AppendAddrPort appends an address with its zone and port.
-//
-//go:noinline
 func AppendAddrPort(dst []byte, tag Tag, v netip.AddrPort) []byte {
 	b, _ := v.MarshalBinary() // never fails
 	return AppendBytes(dst, tag, b)
 }
 
 // AppendAddr appends an address with its zone.
-//
-//go:noinline
 func AppendAddr(dst []byte, tag Tag, v netip.Addr) []byte {
 	b, _ := v.MarshalBinary()
 	return AppendBytes(dst, tag, b)
@@ -82,16 +66,12 @@ func AppendAddr(dst []byte, tag Tag, v netip.Addr) []byte {
 
 // Begin opens a record within a record: its fields follow, then End with the
 // mark.
-//
-//go:noinline
 func Begin(dst []byte, tag Tag) (_ []byte, mark int) {
 	dst = binary.AppendUvarint(dst, uint64(tag))
 	return append(dst, make([]byte, lengthSize)...), len(dst) + lengthSize
 }
 
 // End closes the record that Begin opened.
-//
-//go:noinline
 func End(dst []byte, mark int) []byte {
 	n := len(dst) - mark
 	for i := mark - lengthSize; i < mark; i++ {
