@@ -104,6 +104,7 @@ func (a *auditor) audit() {
 		a.t.Fatalf("%d tunnels, the kernel has %d + %d + %d", kernel, len(a.creating), len(a.there), len(a.removing))
 	}
 	check(a.t, a.Broker)
+	a.auditDoor()
 }
 
 // hooked checks that the hooks of one tunnel come in order.
@@ -213,8 +214,10 @@ func FuzzCore(f *testing.F) {
 			c.BandwidthDownDefault, c.BandwidthDownMax = 1000, 2000
 		}
 		random := uint32(script[1])
-		a := newAuditor(t, c, Options{Verify: flags&16 != 0, Random: func() uint32 { random = random*1664525 + 1013904223; return random }})
-		clients := []pair{alice, bob, carol, dave, alice6}
+		o := Options{Verify: flags&16 != 0, Random: func() uint32 { random = random*1664525 + 1013904223; return random }}
+		guard(flags, &c, &o)
+		a := newAuditor(t, c, o)
+		clients := []pair{alice, bob, carol, dave, alice6, elsewhere}
 		for script = script[2:]; len(script) >= 2; script = script[2:] {
 			arg := script[1]
 			from := clients[int(arg>>4)%len(clients)]
@@ -225,7 +228,9 @@ func FuzzCore(f *testing.F) {
 					from = t.pair
 				}
 			}
-			switch op := script[0] % 16; op {
+			switch op := script[0] % 20; op {
+			case 16, 17, 18, 19:
+				a.door(op, arg)
 			case 0, 1: // a good PREPARE: two UUIDs, two IDs, with flags and without
 				ev.Data = wire.AppendPrepare(nil, a.cookie(from), []byte{'a' + arg&1}, uint32(1+arg>>1&1), wire.Features(arg>>2&1))
 				a.do(ev)

@@ -77,6 +77,17 @@ func check(t *testing.T, b *Broker) {
 	if pairs != len(b.pairs) {
 		fail("%d pairs for %d tunnels", len(b.pairs), pairs)
 	}
+	chained := 0
+	for uuid, tun := range b.tunnels.uuids {
+		for ; tun != nil; tun = b.tunnels.older[tun] {
+			if chained++; tun.uuid != uuid || b.tunnels.get(tun.id) != tun || chained > count {
+				fail("tunnel %d of %s is among those of %s", tun.id, tun.uuid, uuid)
+			}
+		}
+	}
+	if chained != count || len(b.tunnels.uuids)+len(b.tunnels.older) != count {
+		fail("%d tunnels by UUID, %d in all", chained, count)
+	}
 	for i, tun := range b.deadlines {
 		if b.tunnels.get(tun.id) != tun {
 			fail("deadline of a tunnel that is not there")

@@ -257,3 +257,21 @@ func TestTwinsAndSuccessors(t *testing.T) {
 		}
 	}
 }
+
+// Many tunnels of one UUID: whichever goes, the others are still found.
+func TestTwinsAreFound(t *testing.T) {
+	for _, order := range [][]uint32{{100, 101, 102}, {102, 101, 100}, {101, 100, 102}, {101, 102, 100}} {
+		r := newRig(t, policy(config.UUIDAny), Options{})
+		for _, p := range []pair{alice, bob, carol} {
+			r.up(p, "u", 1, unique)
+		}
+		for _, id := range order {
+			r.socket(id, wire.AppendError(nil))
+			r.gone(id)
+			check(t, r.Broker)
+		}
+		if len(r.tunnels.uuids)+len(r.tunnels.older) != 0 {
+			t.Errorf("%d and %d are left", len(r.tunnels.uuids), len(r.tunnels.older))
+		}
+	}
+}

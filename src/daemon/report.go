@@ -250,6 +250,7 @@ func (d *Daemon) report() status.Report {
 		section := status.Section{
 			Name: s.config.Name, Interface: s.config.Interface, WaitsFor: s.waitsFor,
 			Tunnels: s.core.Tunnels(), Limit: s.core.Limit(), Queued: s.core.Waiting(), Draining: on, CloseRate: rate, Stats: s.core.Stats(),
+			Limits: s.core.Limits(d.now),
 		}
 		for _, l := range s.listeners {
 			at := append(section.Listening, l.Addr())

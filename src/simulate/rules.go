@@ -23,8 +23,9 @@ func (sv *Server) checkCreate(e *broker.Effect) {
 	fresh := sv.names[e.Tunnel] != r // else it was given while it was verified
 	if r.stage == failing {
 		delete(sv.names, r.Tunnel)
+	} else {
+		sv.checkAlone(e)
 	}
-	sv.checkAlone(e)
 	sv.name(e.Tunnel, r)
 	r.Facts, r.stage = e.Facts, creating
 	for _, o := range sv.ids {

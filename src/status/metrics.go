@@ -61,6 +61,11 @@ var families = []family{
 			sample("kind", broker.Drop(kind).Label(), n)
 		}
 	})},
+	{"uuid_twins_total", counter, "UUIDs that two living nodes were seen to have.", section(func(s *Section) uint64 { return s.Stats.Twins })},
+	{"held_off", gauge, "Addresses and UUIDs that come too often and are held off.", each(func(s *Section, sample func(label, value string, n uint64)) {
+		sample("kind", "address", uint64(s.Limits.HeldAddresses))
+		sample("kind", "uuid", uint64(s.Limits.HeldUUIDs))
+	})},
 	{"setup_duration_seconds", histogram, "From the accepted PREPARE to the TUNNEL answer, the time in the queue included.", setupSamples},
 }
 

@@ -45,6 +45,7 @@ type Section struct {
 	Draining  bool
 	CloseRate int // tunnels a minute
 	Stats     broker.Stats
+	Limits    broker.Limits
 }
 
 // Tunnel is one tunnel.

@@ -29,6 +29,7 @@ func fixture() (*Report, []Tunnel) {
 		Hooks: Hooks{Running: 1, Waiting: 2, Ended: 220, Failed: 3}, SendFailures: 6,
 		Sections: []Section{{
 			Name: "wan", Interface: "eth0", Tunnels: 3, Limit: 1024, Queued: 2, Draining: true, CloseRate: 30, Stats: stats,
+			Limits:    broker.Limits{Addresses: 9, HeldAddresses: 2, UUIDs: 8, HeldUUIDs: 1},
 			Listening: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:53"), netip.MustParseAddrPort("[2001:db8::1]:53")},
 		}, {Name: nasty, WaitsFor: "interface x\n: no such device", Limit: 5}},
 	}

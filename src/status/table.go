@@ -199,6 +199,9 @@ func AppendSection(b []byte, s *Section) []byte {
 		}
 		b = add(b, "\n")
 	}
+	b = total(b, "  held off: ", uint64(s.Limits.HeldAddresses), "addresses that came too often")
+	b = total(b, "  held off: ", uint64(s.Limits.HeldUUIDs), "UUIDs that came too often")
+	b = total(b, "  seen: ", s.Stats.Twins, "UUIDs that two nodes have")
 	for r, n := range s.Stats.Reasons {
 		what := "  closed: "
 		if broker.Reason(r).Refusal() {
