@@ -119,3 +119,18 @@ func BenchmarkShed(b *testing.B) {
 		r.out = r.Handle(r.now, &ev, r.out[:0])
 	}
 }
+
+func TestShedIsReconfigured(t *testing.T) {
+	c := quiet
+	c.AnswerRate = 1
+	r := newRig(t, c, Options{})
+	ask := func() int { return len(r.listener(bob, wire.AppendCookieRequest(nil)).out) }
+	if ask() != 1 || ask() != 0 {
+		t.Fatal("one answer a second was wanted")
+	}
+	c.AnswerRate = 0
+	r.Reconfigure(r.now, c, Options{}, nil)
+	if ask() != 1 || ask() != 1 {
+		t.Error("still shed")
+	}
+}

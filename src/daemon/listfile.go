@@ -1,14 +1,17 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/admission"
+	"tunneldigger/src/config"
 )
 
 // listStamp tells versions of a file apart; zero: there is none.
@@ -36,6 +39,34 @@ func readList(f *listFile) *listRead {
 	}
 	r.took = time.Since(began)
 	return r
+}
+
+// newLists tells what is wrong with lists that another configuration has and this one has
+// not: there would be no good one before them to stay in force.
+func (d *Daemon) newLists(c *config.Config) (faults []error) {
+	for i := range c.Brokers {
+		b := &c.Brokers[i]
+		for _, path := range []string{b.AllowList, b.DenyList} {
+			if path == "" || d.lists.files[path] != nil {
+				continue
+			}
+			if err := CheckList(path); err != nil && (path == b.AllowList || !errors.Is(err, fs.ErrNotExist)) {
+				faults = append(faults, fmt.Errorf("broker '%s': %w", b.Name, err))
+			}
+		}
+	}
+	return faults
+}
+
+// onDisk is an error when a list that is in force is not on disk any more: who reads it
+// from there finds none.
+func (l *lists) onDisk() error {
+	for _, f := range l.files {
+		if f.list != nil && f.said != "" {
+			return fmt.Errorf("the list %s is in force as it was before it became wrong, and would be lost: mend it first", f.path)
+		}
+	}
+	return nil
 }
 
 // CheckList reads a list as the broker does; the error says everything that is

@@ -147,3 +147,37 @@ func TestLongList(t *testing.T) {
 	defer r.log.mutex.Unlock()
 	t.Logf("longest answer %v; %s", longest, r.log.all[len(r.log.all)-1])
 }
+
+// A reload, and an upgrade, with a list that is wrong would leave nobody in force: neither is done, and tunnels stand.
+func TestListsUnderWay(t *testing.T) {
+	dir := t.TempDir()
+	allow, deny := filepath.Join(dir, "allow"), filepath.Join(dir, "deny")
+	r := serve(t, nil)
+	r.log.await(t, "listening")
+	one, two := r.dial(), r.dial()
+	one.connect("one")
+	two.connect("two")
+	put(t, deny, "one two\n")
+	for text, change := range map[string]func(*config.Config){
+		allow + ": no such file": func(c *config.Config) { c.Brokers[0].AllowList = allow },
+		deny + ":1: ":            func(c *config.Config) { c.Brokers[0].AllowList, c.Brokers[0].DenyList = "", deny },
+	} {
+		r.edit(change)
+		if body, err := r.call("reload"); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("reload: %q, %v, want %q", body, err, text)
+		}
+	}
+	one.stands()
+	two.stands()
+	put(t, deny, "")
+	put(t, allow, "one\n")
+	r.reload(func(c *config.Config) { c.Brokers[0].AllowList = allow }, "Reloaded")
+	two.ask(nil, wire.TypeError)
+	one.stands()
+	put(t, allow, "one two\n")
+	r.log.await(t, "the list before it stays in force")
+	if body, err := r.call("upgrade"); err == nil || !strings.Contains(err.Error(), allow) {
+		t.Errorf("upgrade: %q, %v", body, err)
+	}
+	one.stands()
+}

@@ -107,6 +107,7 @@ func (d *Daemon) plan(c *config.Config) (*reloading, error) {
 	if numbers > maxSections {
 		fault("%d broker sections, those included that are still being removed: want %d at most", numbers, maxSections)
 	}
+	faults = append(faults, d.newLists(&whole)...)
 	d.keepRights(next)
 	next.changes = config.Differences(d.config, &whole)
 	return next, errors.Join(faults...)

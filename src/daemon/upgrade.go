@@ -64,6 +64,9 @@ func (d *Daemon) upgrade(c *control.Conn) error {
 	if err != nil {
 		return err
 	}
+	if err := d.lists.onDisk(); err != nil {
+		return err
+	}
 	d.upgrading = &upgrade{caller: c, program: program, result: make(chan proof, 1)}
 	d.hooks.Freeze()
 	state := d.appendState(nil, -1)

@@ -55,11 +55,17 @@ type agreed struct {
 
 // peer makes a client on the host, from the local port, 0 for any, to the broker's address and port.
 func (h *Host) peer(port uint16, broker netip.AddrPort) *peer {
+	h.World.T.Helper()
+	return h.peerFrom(netip.AddrPortFrom(netip.Addr{}, port), broker)
+}
+
+// peerFrom is peer for one of the host's addresses.
+func (h *Host) peerFrom(local, broker netip.AddrPort) *peer {
 	t := h.World.T
 	t.Helper()
 	p := &peer{t: t, host: h, grown: make(chan struct{}), ended: make(chan struct{})}
 	if err := h.Do(func() (err error) {
-		p.conn, err = net.DialUDP("udp", &net.UDPAddr{Port: int(port)}, net.UDPAddrFromAddrPort(broker))
+		p.conn, err = net.DialUDP("udp", &net.UDPAddr{IP: local.Addr().AsSlice(), Port: int(local.Port())}, net.UDPAddrFromAddrPort(broker))
 		return err
 	}); err != nil {
 		t.Fatal(err)

@@ -58,11 +58,15 @@ func (h *Host) StartClient(args ...string) *Process {
 func (h *Host) WaitBound(p *Process, ports ...uint16) {
 	h.World.T.Helper()
 	for _, port := range ports {
+		seen := 0 // several times in a row: first it only tries whether the port is free
 		h.World.Wait(10*time.Second, fmt.Sprintf("UDP port %d bound on %s", port, h.Name), func() bool {
 			if p.Ended() {
 				h.World.T.Fatalf("%s ended (%s) before it was bound to port %d", p.name, p.state(), port)
 			}
-			return h.bound(port)
+			if seen++; !h.bound(port) {
+				seen = 0
+			}
+			return seen == 4
 		})
 	}
 }

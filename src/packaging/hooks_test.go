@@ -8,7 +8,7 @@ import (
 
 // TestHooks runs the examples under busybox ash with functions in the place of the tools that they call.
 func TestHooks(t *testing.T) {
-	const tools = `ip() { echo "ip $*"; }; nft() { echo "nft $*"; }; nc() { echo "nc $* <$(cat)" >&3; }; . "$0"`
+	const tools = `ip() { echo "ip $*"; }; nft() { echo "nft $*"; grep element; }; nc() { echo "nc $* <$(cat)" >&3; }; . "$0"`
 	for _, test := range []struct{ hook, environment, want string }{
 		{"50-babel", "ACTION=session.up INTERFACE=l2tp1-1", "ip addr add 192.0.2.1/32 dev l2tp1-1\nnc ::1 33123 <interface l2tp1-1 type tunnel\n"},
 		{"50-babel", "ACTION=session.pre-down INTERFACE=l2tp1-1", "nc ::1 33123 <flush interface l2tp1-1\n"},
@@ -16,8 +16,9 @@ func TestHooks(t *testing.T) {
 		{"50-olsr", "ACTION=session.up INTERFACE=l2tp1-1", "ip addr add 192.0.2.1/32 dev l2tp1-1\n"},
 		{"50-olsr", "ACTION=session.mtu-changed INTERFACE=l2tp1-1", ""},
 		{"50-batman-adv", "ACTION=session.down INTERFACE=l2tp1-1 BROKER=wan", ""},
-		{"60-nft-block", "ACTION=broker.connection-rate-limit ENDPOINT_IP=192.0.2.7", "nft add element inet tunneldigger block4 { 192.0.2.7 }\n"},
-		{"60-nft-block", "ACTION=broker.connection-rate-limit ENDPOINT_IP=2001:db8::7", "nft add element inet tunneldigger block6 { 2001:db8::7 }\n"},
+		{"60-nft-block", "ACTION=broker.connection-rate-limit ENDPOINT_IP=192.0.2.7", "nft -f -\nadd element inet tunneldigger block4 { 192.0.2.7 timeout 10m }\n"},
+		{"60-nft-block", "ACTION=broker.connection-rate-limit ENDPOINT_IP=2001:db8::7", "nft -f -\nadd element inet tunneldigger block6 { 2001:db8::7/64 timeout 10m }\n"},
+		{"60-nft-block", "ACTION=broker.connection-rate-limit ENDPOINT_IP=fe80::1%2", ""},
 		{"60-nft-block", "ACTION=session.up ENDPOINT_IP=192.0.2.7", ""},
 	} {
 		cmd := exec.Command("busybox", "ash", "-c", "exec 3>&1; "+tools, "../../files/hooks/"+test.hook)

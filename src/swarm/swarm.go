@@ -62,6 +62,7 @@ type Swarm struct {
 	waiting int // started, and without a first tunnel
 	total   Totals
 	slowest time.Duration
+	quiet   time.Duration // see Quiet
 	events  [batch]poll.Event
 	effects []client.Effect
 	buffer  [2048]byte
@@ -203,6 +204,28 @@ func (s *Swarm) Times() []time.Duration {
 
 // Slowest is the longest time that a client without a tunnel waited for an answer; at 2 s it asks again.
 func (s *Swarm) Slowest() time.Duration { return s.slowest }
+
+// WatchKeepalives begins to look at when KEEPALIVEs come to those that have a tunnel now.
+func (s *Swarm) WatchKeepalives() {
+	s.now, s.quiet = monotonic(), 0
+	for i := range s.members {
+		s.members[i].kept = 0
+		if s.members[i].Connected {
+			s.members[i].kept = s.now
+		}
+	}
+}
+
+// Quiet is the longest time that one of them waited for a KEEPALIVE since WatchKeepalives, up to the last turn of Run.
+func (s *Swarm) Quiet() time.Duration {
+	longest := s.quiet
+	for i := range s.members {
+		if kept := s.members[i].kept; kept != 0 {
+			longest = max(longest, s.now-kept)
+		}
+	}
+	return longest
+}
 
 // begin lets more clients begin, as far as Parallel allows.
 func (s *Swarm) begin() error {

@@ -8,9 +8,11 @@ const MaxValidUUID = 128
 // ValidUUID tells whether a UUID may be handed to hooks and logs. UUIDs come
 // from strangers, so REFERENCE.md allows 1–128 bytes of printable ASCII without
 // space and without what means something to a shell or in a path, and no
-// leading hyphen.
+// leading hyphen; nor may it be the name that every folder has for itself or for
+// the one above.
 func ValidUUID(uuid []byte) bool {
-	if len(uuid) == 0 || len(uuid) > MaxValidUUID || uuid[0] == '-' {
+	if len(uuid) == 0 || len(uuid) > MaxValidUUID || uuid[0] == '-' ||
+		string(uuid) == "." || string(uuid) == ".." {
 		return false
 	}
 	for _, c := range uuid {

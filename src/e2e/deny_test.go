@@ -1,0 +1,159 @@
+//go:build vm
+
+package e2e
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/wire"
+)
+
+// A line in a file: the tunnel goes within two seconds, and the client's next try costs no socket, no netlink request and no
+// process, with a hook configured for everything.
+func TestDeny(t *testing.T) {
+	w := New(t)
+	server, router := w.Host("broker"), w.Host("client")
+	server.addBridge(1446)
+	dir := t.TempDir()
+	notes, deny, hooks := filepath.Join(dir, "notes"), filepath.Join(dir, "deny"), filepath.Join(dir, "hooks")
+	script := filepath.Join(hooks, "10-note")
+	for path, text := range map[string]string{script: "#!/bin/sh\necho \"$ACTION $UUID\" >>" + notes + "\n", deny: "# nobody yet\n"} {
+		if err := os.MkdirAll(hooks, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := server.StartBroker("config broker 'wan'\n\tlist port '8942'\n\toption connection_rate_limit '0'\n\toption max_tunnels '10'\n"+
+		"\toption deny_list '"+deny+"'\n"+bridged+"\nconfig hooks\n\toption directory '"+hooks+"'\n\toption session_verify '"+script+"'\n"+
+		"\toption verify_cache '0'\n", 8942)
+	broker := netip.AddrPortFrom(server.Addr4, 8942)
+	for _, line := range []string{"victim", router.Addr4.String(), "192.0.2.8/29"} {
+		p := router.peer(0, broker)
+		a := p.connect("victim", 1, wire.UniqueSessionID)
+		p.carry("tun1", 1, a)
+		router.reach("tun1")
+		began := time.Now()
+		// As sed -i and editors do.
+		if err := os.WriteFile(deny+".new", []byte("# "+line+" is lost\n"+line+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(deny+".new", deny); err != nil {
+			t.Fatal(err)
+		}
+		server.waitGone(a.iface())
+		took := time.Since(began)
+		t.Logf("%s: the tunnel was gone after %v", line, took.Round(time.Millisecond))
+		if took > 2*time.Second {
+			t.Errorf("%s: %v, want 2 s at the most", line, took)
+		}
+		w.Wait(soon, "the last hook", func() bool { return lastLine(notes) == "session.down victim" })
+		if got := p.times(wire.TypeError); len(got) != 1 {
+			t.Errorf("%s: the client was told %d times", line, len(got))
+		}
+
+		before, err := os.ReadFile(notes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// p's own end of the tunnel would take the answer for one of its tunnel's.
+		p.close()
+		router.waitGone("tun1")
+		p = router.peer(0, broker)
+		calls := b.calls(func() {
+			for range 3 {
+				if m := p.ask(p.prepare("victim", 1, wire.UniqueSessionID), wire.TypeError, wire.TypeTunnel); m.Type != wire.TypeError {
+					t.Errorf("%s: the answer is %v", line, m.Type)
+				}
+			}
+		})
+		t.Logf("%s: system calls of six requests: %v", line, calls)
+		if calls[unix.SYS_RECVMMSG] == 0 || calls[unix.SYS_SENDMMSG] == 0 {
+			t.Error("no calls were counted")
+		}
+		// A netlink request is a sendto, and so is a message of a tunnel.
+		for name, number := range map[string]int{"socket": unix.SYS_SOCKET, "sendto": unix.SYS_SENDTO, "sendmsg": unix.SYS_SENDMSG,
+			"clone": unix.SYS_CLONE, "vfork": unix.SYS_VFORK, "clone3": unix.SYS_CLONE3, "execve": unix.SYS_EXECVE, "open": unix.SYS_OPENAT} {
+			if calls[number] != 0 {
+				t.Errorf("%s: %d calls of %s", line, calls[number], name)
+			}
+		}
+		if after, _ := os.ReadFile(notes); string(after) != string(before) {
+			t.Errorf("%s: hooks ran: %s", line, after[len(before):])
+		}
+		p.close()
+		if err := os.WriteFile(deny, nil, 0o644); err != nil { // in place
+			t.Fatal(err)
+		}
+		w.Wait(soon, "the door open again", func() bool {
+			lines := strings.Split(b.Log(), "\n")
+			for i := len(lines) - 1; i >= 0; i-- {
+				if strings.Contains(lines[i], "list read") {
+					return strings.Contains(lines[i], "entries=0")
+				}
+			}
+			return false
+		})
+	}
+}
+
+func lastLine(path string) string {
+	text, _ := os.ReadFile(path)
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	return lines[len(lines)-1]
+}
+
+// calls counts the system calls of the program, all its threads and what they start included, while do runs.
+func (p *Process) calls(do func()) map[int]int {
+	t := p.world.T
+	t.Helper()
+	const tracing = "/sys/kernel/tracing/"
+	if _, err := os.Stat(tracing + "trace"); err != nil {
+		p.world.run("mount", "-t", "tracefs", "tracefs", "/sys/kernel/tracing")
+	}
+	set := func(file, value string) {
+		t.Helper()
+		if err := os.WriteFile(tracing+file, []byte(value), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", p.PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var threads []string
+	for _, task := range tasks {
+		threads = append(threads, filepath.Base(task))
+	}
+	set("set_event_pid", strings.Join(threads, " "))
+	set("options/event-fork", "1")
+	set("trace", "")
+	set("events/raw_syscalls/sys_enter/enable", "1")
+	do()
+	set("events/raw_syscalls/sys_enter/enable", "0")
+	text, err := os.ReadFile(tracing + "trace")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := make(map[int]int)
+	for _, line := range strings.Split(string(text), "\n") {
+		// …: sys_enter: NR 299 (5, …)
+		if _, call, found := strings.Cut(line, "sys_enter: NR "); found {
+			number := 0
+			if _, err := fmt.Sscan(call, &number); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			counts[number]++
+		}
+	}
+	return counts
+}
