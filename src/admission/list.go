@@ -86,7 +86,7 @@ func ParseList(file string, text []byte) (*List, error) {
 	if faults != nil {
 		return nil, faults
 	}
-	slices.Sort(l.uuids)
+	heapSort(l.uuids, func(a, b string) bool { return a < b })
 	l.uuids = slices.Clip(slices.Compact(l.uuids))
 	l.merge()
 	return l, nil
@@ -150,7 +150,7 @@ func spanOf(p netip.Prefix) span {
 // merge sorts the ranges and makes one of those that overlap, so that a look-up
 // is a search in halves.
 func (l *List) merge() {
-	slices.SortFunc(l.ranges, func(a, b span) int { return a.first.compare(b.first) })
+	heapSort(l.ranges, func(a, b span) bool { return a.first.compare(b.first) < 0 })
 	kept := l.ranges[:0]
 	for _, r := range l.ranges {
 		if n := len(kept); n == 0 || r.first.compare(kept[n-1].last) > 0 {

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"io"
-	"sort"
 	"strings"
 )
 
@@ -82,5 +81,9 @@ func (f Faults) Error() string {
 }
 
 func (f Faults) sort() {
-	sort.SliceStable(f, func(i, j int) bool { return f[i].Line < f[j].Line })
+	for i := range f { // nearly in order as they come
+		for j := i; j > 0 && f[j].Line < f[j-1].Line; j-- {
+			f[j], f[j-1] = f[j-1], f[j]
+		}
+	}
 }

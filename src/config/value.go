@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -94,11 +93,8 @@ func (in *input) seconds(dst *time.Duration, zero bool, low, high time.Duration)
 	if !ok {
 		return
 	}
-	f, err := strconv.ParseFloat(v.Text, 64)
-	d := time.Duration(math.Round(f * float64(time.Second)))
-	// ParseFloat takes more than digits: exponents, "inf", hexadecimal.
-	if err != nil || strings.Trim(v.Text, "0123456789.") != "" ||
-		f > high.Seconds() || d < low && !(zero && f == 0) {
+	d, ok := parseSeconds(v.Text)
+	if !ok || d > high || d < low && !(zero && d == 0) {
 		want := formatSeconds(low) + "–" + formatSeconds(high) + " seconds"
 		if zero {
 			want = "0 or " + want
@@ -107,6 +103,24 @@ func (in *input) seconds(dst *time.Duration, zero bool, low, high time.Duration)
 		return
 	}
 	*dst = d
+}
+
+// parseSeconds reads digits, with a point among them or not; what is below a
+// nanosecond is left out. Not ParseFloat, which takes "inf" and hexadecimal, and
+// 17 kB of a router's flash.
+func parseSeconds(text string) (time.Duration, bool) {
+	whole, fraction, _ := strings.Cut(text, ".")
+	if whole+fraction == "" || strings.Trim(whole+fraction, "0123456789") != "" {
+		return 0, false
+	}
+	if whole = strings.TrimLeft(whole, "0"); len(whole) > 9 {
+		return 0, false
+	}
+	var d time.Duration
+	for _, c := range whole + (fraction + "000000000")[:9] {
+		d = 10*d + time.Duration(c-'0')
+	}
+	return d, true
 }
 
 // formatSeconds is the form of a time that seconds reads back.

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"tunneldigger/src/control"
@@ -10,30 +9,33 @@ import (
 
 // commands are what can be asked for over the socket. Each ends its caller, now
 // or later, by Finish or Stream.
-var commands map[string]func(d *Daemon, c *control.Conn, args []string)
+var commands []command
+
+type command struct {
+	name string
+	run  func(d *Daemon, c *control.Conn, args []string)
+}
 
 func init() { // not where it is declared: what a command does may come back here
-	commands = map[string]func(d *Daemon, c *control.Conn, args []string){
-		"status":  (*Daemon).commandStatus,
-		"kick":    (*Daemon).commandKick,
-		"drain":   (*Daemon).commandDrain,
-		"reload":  (*Daemon).commandReload,
-		"upgrade": (*Daemon).commandUpgrade,
-	}
+	commands = append(commands[:0],
+		command{"drain", (*Daemon).commandDrain},
+		command{"kick", (*Daemon).commandKick},
+		command{"reload", (*Daemon).commandReload},
+		command{"status", (*Daemon).commandStatus},
+		command{"upgrade", (*Daemon).commandUpgrade},
+	)
 }
 
 // command takes in one request.
 func (d *Daemon) command(c *control.Conn, words []string) {
-	run := commands[words[0]]
-	if run == nil {
-		var known []string
-		for name := range commands {
-			known = append(known, name)
+	var known []string
+	for i := range commands {
+		if commands[i].name == words[0] {
+			commands[i].run(d, c, words[1:])
+			d.settle()
+			return
 		}
-		slices.Sort(known)
-		c.Finish("", fmt.Errorf("unknown command %q: want one of %s", words[0], strings.Join(known, ", ")))
-		return
+		known = append(known, commands[i].name)
 	}
-	run(d, c, words[1:])
-	d.settle()
+	c.Finish("", fmt.Errorf("unknown command %q: want one of %s", words[0], strings.Join(known, ", ")))
 }

@@ -121,15 +121,19 @@ func (d *Daemon) build(s *section, e *broker.Effect) (_ *port, err error) {
 // maxStrays bounds rescue: more small datagrams than a socket can hold.
 const maxStrays = 1024
 
-// rescue takes what strangers sent between bind and connect out of a socket
-// that is going to be closed, and hands it to the handshake, where it belongs.
+// rescue takes out of a socket that is going to be closed what strangers sent
+// between bind and connect, and what its peer sent at last, which may be the
+// handshake for its next tunnel, and hands it in as a listener's.
 func (d *Daemon) rescue(p *port) {
 	for range maxStrays {
 		n, own, from, err := sock.Receive(p.fd, d.buffer[:], &p.peer)
 		if err == unix.EAGAIN {
 			return
 		}
-		if err == nil && !own {
+		if own {
+			from = p.peer.Addr()
+		}
+		if err == nil {
 			if s, listener, ok := d.entrance(p.listener, p.local); ok {
 				d.later(s, broker.Event{
 					Kind: broker.EventDatagram, Listener: listener, Peer: from, Local: p.local,
