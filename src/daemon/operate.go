@@ -67,7 +67,8 @@ func (d *Daemon) commandDrain(c *control.Conn, args []string) {
 	}
 }
 
-// commandKick is kick ID or kick UUID. What is the ID of a tunnel is that first.
+// commandKick is kick ID or kick UUID, the latter also as status shows it. What is
+// the ID of a tunnel is that first.
 func (d *Daemon) commandKick(c *control.Conn, args []string) {
 	if len(args) != 1 {
 		c.Finish("", errors.New("want kick TUNNEL_ID or kick UUID"))
@@ -81,7 +82,7 @@ func (d *Daemon) commandKick(c *control.Conn, args []string) {
 			return
 		}
 		closed++
-		fmt.Fprintf(&text, "Tunnel %d of %s is being closed.\n", t.Tunnel, t.UUID)
+		fmt.Fprintf(&text, "Tunnel %d of %s is being closed.\n", t.Tunnel, d.uuid(t.UUID))
 		d.handle(s, &broker.Event{Kind: broker.EventKick, Tunnel: t.Tunnel})
 	}
 	if id, err := strconv.ParseUint(args[0], 10, 32); err == nil {
@@ -93,7 +94,7 @@ func (d *Daemon) commandKick(c *control.Conn, args []string) {
 	}
 	if found == 0 {
 		d.eachTunnel(func(s *section, t *broker.TunnelInfo) {
-			if t.UUID == args[0] {
+			if t.UUID == args[0] || d.uuid(t.UUID) == args[0] {
 				kick(s, t)
 			}
 		})

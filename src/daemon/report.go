@@ -130,6 +130,7 @@ func (r *reporter) tunnel(t *status.Tunnel) bool {
 		}
 		r.next = info.Tunnel + 1
 		*t = status.Tunnel{TunnelInfo: info, Now: d.now, Section: s.config.Name, Hidden: !d.config.Log.Addresses}
+		t.UUID = d.uuid(t.UUID)
 		if p := d.ports.get(info.Tunnel); p != nil && p.section == s {
 			t.Master, t.Traffic = p.master, p.traffic
 		}

@@ -76,19 +76,21 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-func TestStatusHidesAddresses(t *testing.T) {
-	r := serve(t, func(c *config.Config) { c.Log.Addresses = false })
+func TestStatusHides(t *testing.T) {
+	r := serve(t, func(c *config.Config) { c.Log.Addresses, c.Log.HideUUIDs = false, true })
 	r.log.await(t, "listening")
 	one := r.dial()
-	one.connect("one")
-	if w := r.json(); len(w.Tunnels) != 1 || w.Tunnels[0].Endpoint != nil {
-		t.Errorf("%+v", w.Tunnels)
+	one.connect("identity")
+	w := r.json()
+	if len(w.Tunnels) != 1 || w.Tunnels[0].Endpoint != nil {
+		t.Fatalf("%+v", w.Tunnels)
 	}
 	for _, words := range [][]string{{"status"}, {"status", "prometheus", "tunnels"}} {
-		if body, err := r.call(words...); err != nil || strings.Contains(body, one.LocalAddr().String()) {
+		if body, err := r.call(words...); err != nil || strings.Contains(body, one.LocalAddr().String()) || strings.Contains(body, "identity") {
 			t.Errorf("%v: %v\n%s", words, err, body)
 		}
 	}
+	r.says("is being closed", "kick", w.Tunnels[0].UUID)
 }
 
 // Whatever comes to the socket, clients are served and so is who asks well.
