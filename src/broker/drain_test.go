@@ -96,13 +96,23 @@ func TestCloseRate(t *testing.T) {
 	id := r.up(alice, "a", 1, unique)
 	r.drain(true, 1).drain(true, 0)
 	same(t, only(r.run(50*s), "closed"))
-	// A loop that was late closes no more than it would have in a second.
+	r.drain(false, 0)
+	r.gone(id)
+}
+
+// A loop that was late catches up on a second, and only what stands is closed.
+func TestCloseRateWhenLate(t *testing.T) {
+	c := quiet
+	c.MaxTunnels = 20
+	r := newRig(t, c, Options{})
+	r.prepare(crowd(0), "0", 1, unique) // is being made
+	for n := 1; n < 10; n++ {
+		r.up(crowd(n), "x", 1, unique)
+	}
 	r.drain(true, 120)
 	r.now += 5 * s
 	r.tick()
-	if r.tunnels.get(id).state != closing {
-		t.Error("not closed")
-	}
+	same(t, only(r.lines(), "closed"), "# closed 101 x: the broker is draining", "# closed 102 x: the broker is draining", "# closed 103 x: the broker is draining")
 	if due, _ := r.Due(); due != r.now+s/2 {
 		t.Errorf("next one at %v, now is %v", due, r.now)
 	}

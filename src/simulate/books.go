@@ -81,8 +81,11 @@ func (sv *Server) note(e *broker.Effect) {
 		sv.checkThere(e, "is up")
 	case broker.NoteClosed:
 		move(up, closing)
-		if e.Reason == broker.ClosedTwin {
+		switch e.Reason {
+		case broker.ClosedTwin:
 			sv.checkDisplaced(e)
+		case broker.ClosedDrained:
+			sv.checkReleased()
 		}
 	case broker.NoteQueued:
 		sv.door.waits[pair{e.Peer, e.Local}] = sv.world.now

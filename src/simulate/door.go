@@ -40,6 +40,7 @@ func (sv *Server) denies(f *broker.Facts) bool {
 // checkServed is called when a newcomer is served: not sooner after another one
 // than the rate allows, not later than it can wait, within the limits.
 func (sv *Server) checkServed(f *broker.Facts) {
+	sv.checkNewcomer()
 	d, now := &sv.door, sv.world.now
 	if gap := now - d.last; d.last != 0 && gap < sv.config.RateInterval {
 		sv.fail("serves %q %v after another one", f.UUID, gap)

@@ -47,6 +47,7 @@ type Server struct {
 	most     int                        // tunnels and clients that wait, when the limit fell
 	keys     int                        // that limits may remember
 	door     door
+	drained  drained
 	verified bool // session.verify has run
 	ticking  bool // what is carried out comes of a Tick
 }

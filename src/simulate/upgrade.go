@@ -28,12 +28,15 @@ func (sv *Server) Upgrade() {
 	sv.plan()
 }
 
-// disturb breaks one thing, or upgrades a broker, or both.
+// disturb breaks one thing, and upgrades or drains a broker now and then.
 func (f *Fleet) disturb() {
 	if f.pick(4) {
 		f.attack()
 	} else {
 		f.mischief()
+	}
+	if f.pick(12) {
+		f.drain(f.servers[f.Random.IntN(len(f.servers))])
 	}
 	if f.pick(3) {
 		f.After(f.upTo(6*s), f.servers[f.Random.IntN(len(f.servers))].Upgrade)
