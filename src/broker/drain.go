@@ -8,10 +8,9 @@ import (
 
 // drain is how a Broker goes out of service without a tunnel being cut.
 type drain struct {
-	on   bool
-	gap  time.Duration // between two tunnels that are closed, 0: they all stay
-	at   time.Duration // when the next one is
-	next uint32        // it is looked for from this ID on
+	on  bool
+	gap time.Duration // between two tunnels that are closed, 0: they all stay
+	at  time.Duration // when the next one is
 }
 
 // Drain switches draining on or off. While it is on, USAGE says that the Broker
@@ -46,8 +45,7 @@ func (d *drain) rate() int {
 
 func (d *drain) append(dst []byte) []byte {
 	dst = handoff.AppendUint(dst, tagRate, uint64(d.rate()))
-	dst = handoff.AppendTime(dst, tagRelease, d.at)
-	return handoff.AppendUint(dst, tagReleaseFrom, uint64(d.next))
+	return handoff.AppendTime(dst, tagRelease, d.at)
 }
 
 func (d *drain) restore(record []byte) error {
@@ -61,8 +59,6 @@ func (d *drain) restore(record []byte) error {
 			}
 		case tagRelease:
 			d.at = f.Time()
-		case tagReleaseFrom:
-			d.next = f.Uint32()
 		}
 	}
 	return f.Err()
@@ -85,23 +81,11 @@ func (b *Broker) release(now time.Duration) {
 	d := &b.drain
 	for d.gap > 0 && d.at <= now && b.tunnels.count > 0 {
 		d.at = max(d.at, now-time.Second) + d.gap
-		t := b.nextUp(d.next)
-		if t == nil {
-			t = b.nextUp(0)
-		}
-		if t != nil {
-			d.next = t.id + 1
-			b.close(now, t, ClosedDrained)
+		for t := b.tunnels.next(0); t != nil; t = b.tunnels.next(t.id + 1) {
+			if t.state == up {
+				b.close(now, t, ClosedDrained)
+				break
+			}
 		}
 	}
-}
-
-// nextUp gives the first tunnel that stands, from an ID on.
-func (b *Broker) nextUp(id uint32) *tunnel {
-	for t := b.tunnels.next(id); t != nil; t = b.tunnels.next(t.id + 1) {
-		if t.state == up {
-			return t
-		}
-	}
-	return nil
 }

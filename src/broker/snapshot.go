@@ -90,7 +90,6 @@ const (
 const (
 	tagRate handoff.Tag = iota + 1
 	tagRelease
-	tagReleaseFrom
 )
 
 // Snapshot appends all that a Broker of the same configuration needs to go on

@@ -21,7 +21,7 @@ func (sv *Server) checkCreate(e *broker.Effect) {
 		sv.fail("makes tunnel %d again", e.Tunnel)
 	}
 	fresh := sv.names[e.Tunnel] != r // else it was given while it was verified
-	if r.stage == failing { // it is tried again; there may be another policy since
+	if r.stage == failing {          // it is tried again; there may be another policy since
 		delete(sv.names, r.Tunnel)
 	} else {
 		sv.checkAlone(e)
