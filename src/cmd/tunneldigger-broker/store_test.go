@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -176,10 +177,15 @@ func TestCrashWithADamagedStore(t *testing.T) {
 	one.tunnel, two.tunnel = one.prepare("one"), two.prepare("two")
 	m.await(3)
 	for _, s := range m.stored() {
-		if s.name == "state" { // a byte in the record of tunnel 100
-			if _, err := s.file.WriteAt([]byte{0xff}, 100*512+50); err != nil {
-				t.Fatal(err)
-			}
+		if s.name != "state" {
+			continue
+		}
+		slot := make([]byte, 512) // of tunnel 100
+		if _, err := s.file.ReadAt(slot, 100*512); err != nil && err != io.EOF {
+			t.Fatal(err)
+		}
+		if _, err := s.file.WriteAt([]byte{'x'}, 100*512+int64(bytes.Index(slot, []byte("one")))); err != nil {
+			t.Fatal(err)
 		}
 	}
 	_ = b.cmd.Process.Kill()

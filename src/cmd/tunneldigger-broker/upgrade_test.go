@@ -309,7 +309,7 @@ func TestUpgradeFails(t *testing.T) {
 	p.tunnel = p.prepare("node")
 	foreign := append([]byte(nil), all["2.0"]...)
 	foreign[18], foreign[19] = 0xf3, 0 // e_machine of elf(5): RISC-V
-	for _, c := range []struct {
+	for i, c := range []struct {
 		name    string
 		program []byte
 		want    string
@@ -320,6 +320,7 @@ func TestUpgradeFails(t *testing.T) {
 		{"refusal", []byte("#!/bin/sh\necho the state is of version 9\nexit 1\n"), "exit status 1: the state is of version 9"},
 		{"another program", []byte("#!/bin/sh\necho hello\n"), "does not know how"},
 		{"damaged", all["2.0"][:100000], ""},
+		{"gone after its proof", []byte("#!/bin/sh\nrm $0\necho understood by 3.0\n"), "exec: no such file"},
 	} {
 		b.install(c.program)
 		text, status := b.call("upgrade")
@@ -330,6 +331,9 @@ func TestUpgradeFails(t *testing.T) {
 			t.Errorf("%s: not in the log", c.name)
 		}
 		p.probe()
+		other := b.peer() // hooks go on, too
+		other.prepare(fmt.Sprint("after", i))
+		b.await(fmt.Sprintf("event=session.up tunnel=%d", 101+i))
 	}
 	b.install(all["2.0"])
 	b.configure("\toption timeuot '3'\nconfig broker 'lan'\n\tlist port '70000'\n")
