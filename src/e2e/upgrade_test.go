@@ -166,7 +166,7 @@ func TestUpgrade(t *testing.T) {
 		return strings.HasSuffix(ran(), "session.pre-down slow\nsession.down slow\n")
 	})
 	l.broker.waitGone(held.iface())
-	l.broker.IP("link del " + attached.iface()) // the new program watches interfaces
+	l.broker.IP(fmt.Sprint("l2tp del tunnel tunnel_id ", attached.id)) // the new program watches interfaces
 	b.WaitLog("tunnel closed broker=mesh tunnel="+fmt.Sprint(attached.id), soon)
 	l.waitPort(l.clients.peer(0, at(53)).connect("late", 102, wire.UniqueSessionID).iface(), "br-mesh", true)
 	if strings.Contains(b.Log(), "belongs to another process") || strings.Contains(b.Log(), "removed a tunnel") {
