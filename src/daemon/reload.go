@@ -256,6 +256,7 @@ func (s *section) outdate(b *config.Broker) {
 func (d *Daemon) retire(s *section, number uint32) {
 	l := s.listeners[number]
 	_, _ = l.Flush()
+	_ = l.Shut() // in vain where its interface has gone
 	d.moved = d.moved || s.core.Tunnels() > 0
 	for range maxRetired {
 		datagrams, faults := l.Receive()

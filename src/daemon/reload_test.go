@@ -58,6 +58,27 @@ func (k *talk) stands() {
 	k.ask(wire.AppendPMTUD(nil, 1300), wire.TypePMTUDAck)
 }
 
+// insist is ask for where a hook is being started: until that has begun to run,
+// it holds sockets open that were closed, and they take their last datagrams along.
+func (k *talk) insist(request []byte, want wire.Type) wire.Message {
+	k.t.Helper()
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case <-again.C:
+				_, _ = k.Write(request)
+			case <-done:
+				return
+			}
+		}
+	}()
+	return k.ask(request, want)
+}
+
 // shut checks that nobody listens at the port.
 func (r *running) shut() {
 	r.Helper()
@@ -166,6 +187,11 @@ func TestReloadSectionGoesAndComes(t *testing.T) {
 	mine.connect("mine")
 	others.connect("others")
 	r.log.await(t, "up mine")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(r.log.text())
+		}
+	})
 	var gone config.Broker
 	r.reload(func(c *config.Config) { gone, c.Brokers = c.Brokers[0], c.Brokers[1:] }, "broker 'wan': removed")
 	if reason, ok := wire.ParseError(mine.ask(nil, wire.TypeError).Payload); !ok || reason != wire.ReasonBrokerShutdown {
@@ -187,7 +213,7 @@ func TestReloadSectionGoesAndComes(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.log.await(t, "section gone broker=wan")
-	if id, _, _ := wire.ParseTunnel(mine.ask(again, wire.TypeTunnel).Payload); id != 102 {
+	if id, _, _ := wire.ParseTunnel(mine.insist(again, wire.TypeTunnel).Payload); id != 102 {
 		t.Errorf("tunnel %d", id)
 	}
 	others.stands()
@@ -296,4 +322,100 @@ func TestReloadHooksAndLog(t *testing.T) {
 	if after := r.log.text()[before:]; after != "" {
 		t.Errorf("logged all the same:\n%s", after)
 	}
+}
+
+// The interface changes: listeners move, tunnels stay where they are.
+func TestReloadInterface(t *testing.T) {
+	r := serve(t, nil)
+	r.log.await(t, "listening")
+	k := r.dial()
+	k.connect("k")
+	r.reload(func(c *config.Config) { c.Brokers[0].Interface = "lo" }, "interface unset → 'lo'")
+	r.log.await(t, "listening broker=wan addresses=1 interface=lo")
+	r.dial().connect("by-lo")
+	r.reload(func(c *config.Config) { c.Brokers[0].Interface = ":wan" }, "broker 'wan' waits to listen: ", ":wan")
+	k.stands()
+	r.shut()
+	r.reload(func(c *config.Config) { c.Brokers[0].Interface = "" }, "interface ':wan' → unset")
+	r.dial().connect("again")
+	k.stands()
+}
+
+// systemd hears when a reload begins and when it has ended, also in vain.
+func TestReloadTellsSystemd(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "notify")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: name}),
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 20})); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("NOTIFY_SOCKET", name)
+	hear := func(want string) {
+		t.Helper()
+		for { // other states may come between
+			b := make([]byte, 200)
+			n, err := unix.Read(fd, b)
+			if err != nil {
+				t.Fatalf("waiting for %q: %v", want, err)
+			}
+			if strings.HasPrefix(string(b[:n]), want) {
+				return
+			}
+		}
+	}
+	r := serve(t, nil)
+	hear("READY=1")
+	for _, fault := range []error{nil, errors.New("wrong")} {
+		r.mutex.Lock()
+		r.fault = fault
+		r.mutex.Unlock()
+		r.signals <- unix.SIGHUP
+		hear("RELOADING=1\nMONOTONIC_USEC=")
+		hear("READY=1")
+	}
+}
+
+// A port changes hands all the time, and nobody who comes by it has to ask twice.
+func TestReloadUnderLoad(t *testing.T) {
+	a, b := freePort(t), freePort(t)
+	r := serve(t, func(c *config.Config) {
+		c.Brokers[0].Ports, c.Brokers[0].MaxTunnels = []uint16{a, b}, 1000
+		second := c.Brokers[0]
+		second.Name, second.Ports, second.TunnelIDBase = "lan", []uint16{freePort(t)}, 2000
+		c.Brokers = append(c.Brokers, second)
+	})
+	r.log.await(t, "listening broker=lan")
+	const newcomers = 100
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range newcomers {
+			r.port(a).dial().connect("a")
+		}
+	}()
+	for over := false; !over; {
+		r.reload(func(c *config.Config) {
+			x := 0
+			if slices.Contains(c.Brokers[1].Ports, a) {
+				x = 1
+			}
+			c.Brokers[x].Ports = slices.DeleteFunc(slices.Clone(c.Brokers[x].Ports), func(p uint16) bool { return p == a })
+			c.Brokers[1-x].Ports = append(slices.Clone(c.Brokers[1-x].Ports), a)
+		}, "Reloaded")
+		select {
+		case <-done:
+			over = true
+		default:
+		}
+	}
+	r.port(b).dial().connect("last")
+	r.log.await(t, "uuid=last")
+	if n, up := r.log.count("tunnel closed"), r.log.count("tunnel up"); n != 0 || up != newcomers+1 {
+		t.Errorf("%d tunnels were made, %d closed", up, n)
+	}
+	t.Logf("%d reloads", r.log.count("reloaded changes"))
 }

@@ -74,7 +74,7 @@ func (d *Daemon) openListeners() {
 		err := d.openSection(s)
 		if err == nil {
 			s.waitsFor, s.complete = "", true
-			where := []any{"broker", s.config.Name, "addresses", len(s.listeners)}
+			where := []any{"broker", s.config.Name, "addresses", len(s.listeners) - len(s.stale)}
 			if s.config.Interface != "" {
 				where = append(where, "interface", s.config.Interface)
 			}

@@ -199,7 +199,7 @@ func (h *hooked) troubles(t *testing.T) {
 		h.broker.WaitLog(line("chatty", "session.up", "line="+said), soon)
 	}
 	// A failure is logged and changes nothing.
-	h.broker.WaitLog("hook failed"+line("fail", "session.up", `error="exit status 3"`), soon)
+	h.broker.WaitLog(line("fail", "session.up", `error="exit status 3"`), soon)
 	// What a hook leaves behind holds up nobody.
 	for _, uuid := range []string{"fail", "fork"} {
 		peers[uuid].send(wire.AppendErrorReason(nil, wire.ReasonClientShutdown))
@@ -209,7 +209,7 @@ func (h *hooked) troubles(t *testing.T) {
 		t.Errorf("a hook that left a process behind was waited for: %q", fork)
 	}
 	// One that hangs is killed with everything it started, and the next ones run.
-	h.broker.WaitLog("hook failed"+line("stuck", "session.up", `error="killed, it ran longer than its time-out"`), soon)
+	h.broker.WaitLog(line("stuck", "session.up", `error="killed, it ran longer than its time-out"`), soon)
 	if left := running("4321", "4322"); len(left) != 0 {
 		t.Errorf("processes of a killed hook live on: %q", left)
 	}

@@ -134,6 +134,26 @@ func (l *Listener) FD() int { return l.fd }
 // Addr is the address the socket is bound to, with the port that the kernel chose if 0 was asked for.
 func (l *Listener) Addr() netip.AddrPort { return l.local }
 
+// Shut has the socket receive nothing more, so that all goes to others that share its port; what has come is still there. A socket
+// that is just closed loses what comes between the last Receive and that, and more where a fork is under way, which holds it open.
+func (l *Listener) Shut() error {
+	to := l.local
+	if l.wildcard { // to itself: nobody else is heard then
+		to = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), to.Port())
+		if l.local.Addr().Is6() {
+			to = netip.AddrPortFrom(netip.IPv6Loopback(), to.Port())
+		}
+	}
+	var sa sockaddr
+	if err := sa.set(to); err != nil {
+		return err
+	}
+	if _, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(l.fd), uintptr(unsafe.Pointer(&sa.raw)), uintptr(sa.len)); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 // Close closes the socket; what was queued and not flushed is lost.
 func (l *Listener) Close() error { return unix.Close(l.fd) }
 

@@ -258,3 +258,30 @@ func TestFromFD(t *testing.T) {
 		t.Errorf("%d datagrams, %d faults", len(got), faults)
 	}
 }
+
+// A listener that is shut keeps what it has and gets nothing more; its neighbour does, or nobody.
+func TestShut(t *testing.T) {
+	for _, p := range places {
+		old := listen(t, p.listener, "")
+		at := netip.AddrPortFrom(netip.MustParseAddr(p.address), old.Addr().Port())
+		c := newClient(t, netip.AddrPortFrom(at.Addr(), 0).String())
+		c.send(at, "before")
+		if err := old.Shut(); err != nil {
+			t.Fatal(err)
+		}
+		next := listen(t, old.Addr().String(), "")
+		for range 20 {
+			stranger := newClient(t, netip.AddrPortFrom(at.Addr(), 0).String())
+			stranger.send(at, "after")
+			if d := next.one(t); string(d.Data) != "after" {
+				t.Errorf("%s: %q", p.listener, d.Data)
+			}
+		}
+		if d := old.one(t); string(d.Data) != "before" {
+			t.Errorf("%s: %q", p.listener, d.Data)
+		}
+		if got, _ := old.Receive(); len(got) != 0 {
+			t.Errorf("%s: got %d more", p.listener, len(got))
+		}
+	}
+}
