@@ -44,6 +44,8 @@ type broker struct {
 	port int
 	cmd  *exec.Cmd
 	log  *os.File
+
+	options []string // of the program, beside those that it always has
 }
 
 // install puts a program where the running one was started from.
@@ -114,9 +116,10 @@ func newBroker(t *testing.T) *broker {
 	return b
 }
 
-func startBroker(t *testing.T) *broker {
+func startBroker(t *testing.T, options ...string) *broker {
 	t.Helper()
 	b := newBroker(t)
+	b.options = options
 	b.start(nil)
 	return b
 }
@@ -125,8 +128,8 @@ func startBroker(t *testing.T) *broker {
 // store, and more in its environment.
 func (b *broker) start(stored []stored, env ...string) {
 	b.Helper()
-	b.cmd = exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh",
-		b.program(), "-c", filepath.Join(b.dir, "etc"), "--socket", b.dir+"/socket", "-datapath", "none")
+	b.cmd = exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec "$@"`, "sh",
+		b.program(), "-c", filepath.Join(b.dir, "etc"), "--socket", b.dir + "/socket", "-datapath", "none"}, b.options...)...)
 	b.cmd.Stderr = b.log
 	var names []string
 	for _, s := range stored {
