@@ -167,7 +167,7 @@ func (d *Daemon) replace(u *upgrade) error {
 func (d *Daemon) askAll() {
 	v := &d.verifier
 	limit := v.limit
-	v.limit = len(v.asked) + len(v.waiting)
+	v.limit = len(v.asked) + len(v.waiting) + 2 // more than clients of one address may have
 	d.askNext()
 	v.limit = limit
 }

@@ -3,8 +3,10 @@ package daemon
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
+	"tunneldigger/src/admission"
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/hook"
@@ -57,6 +59,11 @@ func (q *question) key() verifyKey {
 	return verifyKey{q.section.number, q.effect.Peer.Addr(), q.effect.UUID}
 }
 
+// near tells whether both are of one address, or of one IPv6 /64.
+func (q *question) near(o *question) bool {
+	return admission.AddrKey(q.effect.Peer.Addr()) == admission.AddrKey(o.effect.Peer.Addr())
+}
+
 // verify asks about a newcomer, unless the answer is known.
 func (d *Daemon) verify(s *section, e *broker.Effect) {
 	v, h := &d.verifier, &d.config.Hooks
@@ -69,7 +76,13 @@ func (d *Daemon) verify(s *section, e *broker.Effect) {
 		d.answer(q, a.refused)
 		return
 	}
-	if len(v.waiting) >= maxQuestions {
+	same := 0
+	for _, w := range v.waiting {
+		if w.near(q) {
+			same++
+		}
+	}
+	if len(v.waiting) >= maxQuestions || same >= maxQuestions*3/4 {
 		d.unanswered(q)
 		return
 	}
@@ -83,9 +96,11 @@ func (d *Daemon) askNext() {
 	if d.stopBy != 0 { // the core has refused them
 		v.waiting = nil
 	}
-	for len(v.asked) < v.limit && len(v.waiting) > 0 {
-		q := v.waiting[0]
-		v.waiting = v.waiting[1:]
+	for len(v.asked) < v.limit {
+		q := v.take()
+		if q == nil {
+			return
+		}
 		if q.until <= d.now {
 			d.unanswered(q)
 			continue
@@ -102,6 +117,24 @@ func (d *Daemon) askNext() {
 		v.asked[r.Key] = q
 		d.hooks.Run(r)
 	}
+}
+
+// take gives the first who waits and may be asked about: clients of one address have
+// all places but one at most, so that those of another are asked about however long it takes.
+func (v *verifier) take() *question {
+	for i, q := range v.waiting {
+		same := 0
+		for _, a := range v.asked {
+			if a.near(q) {
+				same++
+			}
+		}
+		if same == 0 || same < v.limit-1 {
+			v.waiting = slices.Delete(v.waiting, i, i+1)
+			return q
+		}
+	}
+	return nil
 }
 
 // verified takes in how a hook ended.

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -119,6 +120,13 @@ func TestVerifyCrowd(t *testing.T) {
 			r.dial().connect("known")
 		}
 	}
+	// So do newcomers from elsewhere, who have to be asked about.
+	other, err := net.DialUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2)}, standing.RemoteAddr().(*net.UDPAddr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	(&talk{other, t}).connect("stranger")
 	// Everybody gets an answer, whether the hook was asked or not.
 	for i := range members {
 		members[i].ask(nil, wire.TypeError)
