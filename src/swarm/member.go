@@ -19,7 +19,7 @@ type member struct {
 	fd      int // -1: none
 	began   time.Duration
 	waits   time.Duration // since when for an answer, 0: it does not
-	kept    time.Duration // when it heard a KEEPALIVE, 0: that is not looked at
+	kept    time.Duration // when it heard a KEEPALIVE, 0: not yet
 	Result
 }
 
@@ -43,8 +43,8 @@ func (s *Swarm) receive(i int) error {
 	case wire.TypeKeepalive:
 		if m.kept != 0 {
 			s.quiet = max(s.quiet, s.now-m.kept)
-			m.kept = s.now
 		}
+		m.kept = s.now
 	case wire.TypePMTUD:
 		if s.options.Deaf {
 			return nil

@@ -205,25 +205,27 @@ func (s *Swarm) Times() []time.Duration {
 // Slowest is the longest time that a client without a tunnel waited for an answer; at 2 s it asks again.
 func (s *Swarm) Slowest() time.Duration { return s.slowest }
 
-// WatchKeepalives begins to look at when KEEPALIVEs come to those that have a tunnel now.
-func (s *Swarm) WatchKeepalives() {
-	s.now, s.quiet = monotonic(), 0
+// Kept tells how many of those that have a tunnel have heard a KEEPALIVE.
+func (s *Swarm) Kept() int {
+	n := 0
 	for i := range s.members {
-		s.members[i].kept = 0
-		if s.members[i].Connected {
-			s.members[i].kept = s.now
+		if m := &s.members[i]; m.Connected && m.kept != 0 {
+			n++
 		}
 	}
+	return n
 }
 
-// Quiet is the longest time that one of them waited for a KEEPALIVE since WatchKeepalives, up to the last turn of Run.
+// Quiet is the longest time that one of them waited for the next KEEPALIVE, up to the last turn of Run, since it was asked for
+// the last time.
 func (s *Swarm) Quiet() time.Duration {
 	longest := s.quiet
 	for i := range s.members {
-		if kept := s.members[i].kept; kept != 0 {
-			longest = max(longest, s.now-kept)
+		if m := &s.members[i]; m.Connected && m.kept != 0 {
+			longest = max(longest, s.now-m.kept)
 		}
 	}
+	s.quiet = 0
 	return longest
 }
 
