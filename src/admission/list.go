@@ -22,19 +22,19 @@ const (
 // List is an allow or deny list: UUIDs and ranges of addresses. It is not
 // changed after [ParseList] has returned it. A nil List has nothing.
 type List struct {
-	uuids  []string // sorted, parts of one string
-	ranges []span   // sorted, apart from one another
+	uuids []string // sorted, parts of one string
+	// ranges are the keys of a first and a last address, one behind the other,
+	// sorted, apart from one another. (As strings they share the sorting code.)
+	ranges []string
 	lines  int
 }
 
-// span is the addresses from first to last.
-type span struct{ first, last key }
+// keySize is the length of an address as a key, which orders addresses: 4 or 6
+// for the family, so that ::/0 is all of IPv6 only, then the address, IPv4 mapped
+// to IPv6.
+const keySize = 17
 
-// key orders addresses: 4 or 6 for the family, so that ::/0 is all of IPv6 only,
-// then the address, IPv4 mapped to IPv6.
-type key [17]byte
-
-func keyOf(a netip.Addr) (k key) {
+func keyOf(a netip.Addr) (k [keySize]byte) {
 	k[0] = 6
 	if a = a.Unmap(); a.Is4() {
 		k[0] = 4
@@ -43,8 +43,6 @@ func keyOf(a netip.Addr) (k key) {
 	copy(k[1:], addr[:])
 	return k
 }
-
-func (k key) compare(o key) int { return bytes.Compare(k[:], o[:]) }
 
 // ParseList reads a list: one UUID, IP address or prefix (192.0.2.0/24,
 // 2001:db8::/32) a line; blank lines, blanks around it, and comments from a # at
@@ -86,7 +84,7 @@ func ParseList(file string, text []byte) (*List, error) {
 	if faults != nil {
 		return nil, faults
 	}
-	heapSort(l.uuids, func(a, b string) bool { return a < b })
+	heapSort(l.uuids)
 	l.uuids = slices.Clip(slices.Compact(l.uuids))
 	l.merge()
 	return l, nil
@@ -108,10 +106,14 @@ func (l *List) add(entry string) bool {
 		if a.Zone() != "" {
 			return false
 		}
-		l.ranges = append(l.ranges, span{keyOf(a), keyOf(a)})
+		k := keyOf(a)
+		l.ranges = append(l.ranges, string(k[:])+string(k[:]))
 		return true
 	}
 	if p, err := netip.ParsePrefix(entry); err == nil {
+		if p.Addr().Is4In6() && p.Bits() < 96 { // the length of an IPv4 prefix, very likely
+			return false
+		}
 		l.ranges = append(l.ranges, spanOf(p))
 		return true
 	}
@@ -126,37 +128,38 @@ func (l *List) add(entry string) bool {
 	return true
 }
 
-func spanOf(p netip.Prefix) span {
+func spanOf(p netip.Prefix) string {
 	bits := p.Bits()
-	s := span{keyOf(p.Addr()), keyOf(p.Addr())}
+	first := keyOf(p.Addr())
 	if p.Addr().Is4() {
 		bits += 96
-	} else if p.Addr().Is4In6() && bits < 96 { // wider than what is mapped
-		s.first[0], s.last[0] = 6, 6
 	}
-	for i := 1; i < len(s.first); i++ {
+	last := first
+	for i := 1; i < keySize; i++ {
 		host := byte(0xff)
 		if fixed := bits - 8*(i-1); fixed >= 8 {
 			host = 0
 		} else if fixed > 0 {
 			host >>= fixed
 		}
-		s.first[i] &^= host
-		s.last[i] |= host
+		first[i] &^= host
+		last[i] |= host
 	}
-	return s
+	return string(first[:]) + string(last[:])
 }
 
 // merge sorts the ranges and makes one of those that overlap, so that a look-up
 // is a search in halves.
 func (l *List) merge() {
-	heapSort(l.ranges, func(a, b span) bool { return a.first.compare(b.first) < 0 })
+	heapSort(l.ranges)
 	kept := l.ranges[:0]
 	for _, r := range l.ranges {
-		if n := len(kept); n == 0 || r.first.compare(kept[n-1].last) > 0 {
+		n := len(kept)
+		switch {
+		case n == 0 || r[:keySize] > kept[n-1][keySize:]:
 			kept = append(kept, r)
-		} else if r.last.compare(kept[n-1].last) > 0 {
-			kept[n-1].last = r.last
+		case r[keySize:] > kept[n-1][keySize:]:
+			kept[n-1] = kept[n-1][:keySize] + r[keySize:]
 		}
 	}
 	l.ranges = slices.Clip(kept)
@@ -171,8 +174,8 @@ func (l *List) Has(uuid string, addr netip.Addr) bool {
 		return true
 	}
 	k := keyOf(addr)
-	i, found := slices.BinarySearchFunc(l.ranges, k, func(s span, k key) int { return s.first.compare(k) })
-	return found || i > 0 && k.compare(l.ranges[i-1].last) <= 0
+	i, _ := slices.BinarySearch(l.ranges, string(k[:])) // the first one that begins at k or after it
+	return i < len(l.ranges) && l.ranges[i][:keySize] == string(k[:]) || i > 0 && string(k[:]) <= l.ranges[i-1][keySize:]
 }
 
 // Lines is how many lines said something.
