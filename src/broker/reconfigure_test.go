@@ -262,3 +262,22 @@ func TestSmallerLimitThanStand(t *testing.T) {
 	same(t, only(r.run(2*s), "carol", "refused"), "2 carol ← ERROR", "2 # refused c: all tunnels are in use")
 	check(t, r.Broker)
 }
+
+// What a section of 5000 tunnels costs in the turn in which it is reconfigured.
+func BenchmarkReconfigure(b *testing.B) {
+	for name, change := range map[string]func(*config.Broker, int){
+		"nothing": func(*config.Broker, int) {},
+		"limit":   func(c *config.Broker, i int) { c.MaxTunnels = 6000 + i%2 },
+		"mtu":     func(c *config.Broker, i int) { c.PMTU = 1300 + i%2 },
+	} {
+		b.Run(name, func(b *testing.B) {
+			r := standing(b, 5000)
+			c := r.config
+			b.ResetTimer()
+			for i := range b.N {
+				change(&c, i)
+				r.out = r.Reconfigure(r.now, c, Options{}, r.out[:0])
+			}
+		})
+	}
+}
