@@ -173,6 +173,9 @@ func (d *Daemon) apply(next *reloading) string {
 	most := d.shares()
 	for i, s := range next.sections {
 		b := &d.config.Brokers[i]
+		if most[i] < b.MaxTunnels && len(next.changes) > 0 { // the log has more
+			fmt.Fprintf(&said, "broker '%s': %d tunnels at most, as the process may not open more files\n", b.Name, most[i])
+		}
 		if s == nil {
 			s = d.add(b, most[i])
 			if draining {
