@@ -114,7 +114,7 @@ var hookOptions = func() []option[*Hooks] {
 // option is the name of the event's option in UCI, where names have neither
 // dots nor hyphens.
 func (e Event) option() string {
-	return strings.NewReplacer(".", "_", "-", "_").Replace(e.String())
+	return strings.ReplaceAll(strings.ReplaceAll(e.String(), ".", "_"), "-", "_")
 }
 
 var logOptions = []option[*Log]{

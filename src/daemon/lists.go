@@ -265,8 +265,8 @@ func faultsOf(err error) []error {
 	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		return several.Unwrap()
 	}
-	var faults config.Faults
-	if !errors.As(err, &faults) {
+	faults, ok := err.(config.Faults)
+	if !ok {
 		return []error{err}
 	}
 	all := make([]error, len(faults))

@@ -28,15 +28,14 @@ func (r *Runner) programs(req *Request) []string {
 	if req.Directory == "" {
 		return list
 	}
-	entries, err := os.ReadDir(req.Directory) // in lexical order
+	names, err := sorted(req.Directory)
 	if err != nil {
 		if !errors.Is(err, os.ErrNotExist) {
 			r.warnOnce(req.Directory, "the hook directory cannot be read", err.Error())
 		}
 		return list
 	}
-	for _, entry := range entries {
-		name := entry.Name()
+	for _, name := range names {
 		if strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".md") || strings.HasPrefix(name, "README") {
 			continue
 		}
@@ -52,6 +51,22 @@ func (r *Runner) programs(req *Request) []string {
 		list = append(list, path)
 	}
 	return list
+}
+
+// sorted lists a directory in lexical order. os.ReadDir does it too, and sorts with 15 kB of a router's flash.
+func sorted(directory string) ([]string, error) {
+	f, err := os.Open(directory)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	for i := range names {
+		for j := i; j > 0 && names[j] < names[j-1]; j-- {
+			names[j], names[j-1] = names[j-1], names[j]
+		}
+	}
+	return names, err
 }
 
 // warnOnce mentions a path once, and at most so many of them.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -56,30 +57,33 @@ func (c *Conn) Close() error { return c.nl.Close() }
 
 // modprobe loads a module by its name. It waits for its child alone, before hooks exist.
 func modprobe(module string) error {
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	fd, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return fmt.Errorf("open %s: %w", os.DevNull, err)
 	}
-	defer null.Close()
+	defer unix.Close(fd)
+	null := uintptr(fd)
 	for _, path := range []string{"/sbin/modprobe", "/usr/sbin/modprobe"} {
-		var p *os.Process
-		p, err = os.StartProcess(path, []string{path, module}, &os.ProcAttr{Files: []*os.File{null, null, null}})
-		if errors.Is(err, unix.ENOENT) {
+		var pid int
+		pid, err = syscall.ForkExec(path, []string{path, module}, &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{null, null, null}})
+		if err == unix.ENOENT {
 			continue
 		}
 		if err != nil {
-			return err
-		}
-		state, err := p.Wait()
-		if err != nil {
 			return fmt.Errorf("%s %s: %w", path, module, err)
 		}
-		if !state.Success() {
-			return fmt.Errorf("%s %s: %s", path, module, state)
+		var status unix.WaitStatus
+		for {
+			if _, err = unix.Wait4(pid, &status, 0, nil); err != unix.EINTR {
+				break
+			}
+		}
+		if err != nil || status != 0 {
+			return fmt.Errorf("%s %s: exit status %d (%v)", path, module, status.ExitStatus(), err)
 		}
 		return nil
 	}
-	return err
+	return fmt.Errorf("/sbin/modprobe: %w", err)
 }
 
 // Prove makes a throw-away tunnel with a session on a socket that nothing can reach, and removes it again. Its error names the

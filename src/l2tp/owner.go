@@ -59,23 +59,23 @@ func owners(proc string, order nl.Order, tunnels []TunnelInfo, pids []int) error
 		return nil
 	}
 
-	processes, err := os.ReadDir(proc)
+	processes, err := names(proc)
 	if err != nil {
 		return err
 	}
 	var unread error
-	for _, p := range processes {
-		pid, err := strconv.Atoi(p.Name())
+	for _, process := range processes {
+		pid, err := strconv.Atoi(process)
 		if err != nil {
 			continue
 		}
-		files := proc + "/" + p.Name() + "/fd"
-		entries, err := os.ReadDir(files)
+		files := proc + "/" + process + "/fd"
+		entries, err := names(files)
 		if err != nil && !gone(err) {
 			unread = err
 		}
-		for _, e := range entries {
-			link, err := os.Readlink(files + "/" + e.Name())
+		for _, entry := range entries {
+			link, err := os.Readlink(files + "/" + entry)
 			if err != nil && !gone(err) {
 				unread = err
 			}
@@ -85,6 +85,16 @@ func owners(proc string, order nl.Order, tunnels []TunnelInfo, pids []int) error
 		}
 	}
 	return unread
+}
+
+// names lists a directory, in no order.
+func names(dir string) ([]string, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Readdirnames(-1)
 }
 
 // gone: the process or the file ended meanwhile.

@@ -4,7 +4,6 @@
 package resolve
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -135,17 +134,12 @@ func (f Files) resolv() (servers []netip.AddrPort, search []string) {
 // lines reads a file word by word, without comments. One that can't be read has
 // no lines.
 func lines(path string, each func(words []string)) {
-	file, err := os.Open(path)
-	if err != nil {
-		return
-	}
-	defer file.Close()
-	for s := bufio.NewScanner(file); s.Scan(); {
-		text := s.Text()
-		if i := strings.IndexAny(text, "#;"); i >= 0 {
-			text = text[:i]
+	text, _ := os.ReadFile(path)
+	for _, line := range strings.Split(string(text), "\n") {
+		if i := strings.IndexAny(line, "#;"); i >= 0 {
+			line = line[:i]
 		}
-		if words := strings.Fields(text); len(words) > 0 {
+		if words := strings.Fields(line); len(words) > 0 {
 			each(words)
 		}
 	}

@@ -67,7 +67,7 @@ func (s *scanner) fault(format string, args ...any) {
 
 func (s *scanner) scan(text string) {
 	// Python ends a line at any of these.
-	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
+	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
 	used := 0
 	for _, line := range strings.Split(text, "\n") {
 		s.line++
