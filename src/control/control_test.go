@@ -253,6 +253,10 @@ func TestSocketFile(t *testing.T) {
 	if err := other.Listen(r.path); err != nil {
 		t.Errorf("a dead broker's socket: %v", err)
 	}
+	r.file.remove()
+	if _, err := os.Lstat(r.path); err != nil {
+		t.Errorf("the old broker took the new one's socket away: %v", err)
+	}
 	other.Close()
 	if _, err := os.Lstat(r.path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is left: %v", err)

@@ -68,6 +68,17 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+func TestKickTakesAnIDFirst(t *testing.T) {
+	r := serve(t, nil)
+	r.log.await(t, "listening")
+	r.dial().connect("101")
+	r.dial().connect("b")
+	r.says("Tunnel 101 of b is being closed.\n", "kick", "101")
+	if body, err := r.call("kick", "101"); err != nil || body != "Tunnel 100 of 101 is being closed.\n" {
+		t.Errorf("%q %v", body, err)
+	}
+}
+
 // Of two brokers with one socket the first keeps it; both serve.
 func TestTwoBrokersOneSocket(t *testing.T) {
 	first := serve(t, nil)
