@@ -148,6 +148,9 @@ func (d *Daemon) apply(next *reloading) string {
 	for _, c := range next.changes {
 		fmt.Fprintln(&said, c)
 		args := []any{"section", c.Section}
+		if name, of := strings.CutPrefix(c.Section, "broker "); of {
+			args = []any{"broker", strings.Trim(name, "'")}
+		}
 		switch {
 		case c.Option != "":
 			d.log.Info("configuration changed", append(args, "option", c.Option, "from", c.Old, "to", c.New)...)

@@ -332,6 +332,7 @@ func TestReloadInterface(t *testing.T) {
 	k.connect("k")
 	r.reload(func(c *config.Config) { c.Brokers[0].Interface = "lo" }, "interface unset → 'lo'")
 	r.log.await(t, "listening broker=wan addresses=1 interface=lo")
+	r.log.await(t, `configuration changed broker=wan option=interface from="" to='lo'`)
 	r.dial().connect("by-lo")
 	r.reload(func(c *config.Config) { c.Brokers[0].Interface = ":wan" }, "broker 'wan' waits to listen: ", ":wan")
 	k.stands()
