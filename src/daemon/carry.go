@@ -29,6 +29,7 @@ const (
 	tagCaller // who waits for the upgrade: a descriptor
 	tagStoreFile
 	tagStoreRemove // a name, repeated
+	tagConfined
 )
 
 // The fields of a section.
@@ -75,6 +76,7 @@ type carried struct {
 	hooksRun hookCounts
 	failures uint64
 	unborn   []uint64
+	confined bool
 	moved    bool
 	moving   bool
 	sections []*carriedSection
@@ -123,6 +125,7 @@ func (d *Daemon) appendState(dst []byte, caller int) []byte {
 	for key := range d.unborn {
 		dst = handoff.AppendUint(dst, tagUnborn, key)
 	}
+	dst = handoff.AppendBool(dst, tagConfined, d.confined)
 	dst = handoff.AppendBool(dst, tagMoved, d.moved)
 	dst = handoff.AppendBool(dst, tagMoving, d.moving)
 	var mark int

@@ -33,6 +33,8 @@ func decode(state []byte) (*carried, error) {
 			c.failures = f.Uint()
 		case tagUnborn:
 			c.unborn = append(c.unborn, f.Uint())
+		case tagConfined:
+			c.confined = f.Bool()
 		case tagMoved:
 			c.moved = f.Bool()
 		case tagMoving:

@@ -116,7 +116,7 @@ func (d *Daemon) restore(c *carried) error {
 	d.jar, d.serial, d.started = cookie.New(c.key), c.serial, c.started
 	d.resumeStore(c)
 	d.hooksRun, d.failures.count = c.hooksRun, c.failures
-	d.moved, d.moving = c.moved, c.moving
+	d.moved, d.moving, d.confined = c.moved, c.moving, c.confined
 	for _, key := range c.unborn {
 		d.unborn[key] = struct{}{}
 	}

@@ -84,7 +84,7 @@ func start(o Options) (_ *Daemon, err error) {
 		return nil, err
 	}
 	if !o.NoDatapath {
-		d.confined = confined(&c.Hooks)
+		d.confined = d.confined || confined(&c.Hooks)
 		if err := dropPrivileges(d.confined); err != nil {
 			d.log.Warn("the broker has more rights than it needs", "error", err)
 		}
