@@ -107,6 +107,13 @@ func TestSocketUnderSiege(t *testing.T) {
 		}
 		return fd
 	}
+	held := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := held()
 	for range control.MaxCallers - 1 { // who never read
 		fd := dial()
 		defer unix.Close(fd)
@@ -122,6 +129,9 @@ func TestSocketUnderSiege(t *testing.T) {
 	r.dial().connect("after")
 	if w := r.json(); len(w.Tunnels) != 2 {
 		t.Errorf("%+v", w.Tunnels)
+	}
+	if grown := held() - before; grown > 1<<20 {
+		t.Errorf("%d bytes more are held", grown)
 	}
 }
 
