@@ -83,7 +83,10 @@ func (f *family) open(b []byte, suffix, label, value string) []byte {
 	return appendLabel(add(b, prefix, f.name, suffix, "{"), label, value)
 }
 
-// process is a metric with one sample.
+// process is a metric with one sample. It and those below are not inlined: each
+// use would have a copy of what it returns.
+//
+//go:noinline
 func process(value func(*Report) uint64) func([]byte, *family, *Report) []byte {
 	return func(b []byte, f *family, r *Report) []byte {
 		return count(add(b, prefix, f.name), " ", value(r), "\n")
@@ -91,6 +94,8 @@ func process(value func(*Report) uint64) func([]byte, *family, *Report) []byte {
 }
 
 // section is a metric with one sample for each broker section.
+//
+//go:noinline
 func section(value func(*Section) uint64) func([]byte, *family, *Report) []byte {
 	return func(b []byte, f *family, r *Report) []byte {
 		for i := range r.Sections {
@@ -103,6 +108,8 @@ func section(value func(*Section) uint64) func([]byte, *family, *Report) []byte 
 
 // each is a metric with several samples for each broker section, which differ by
 // one label.
+//
+//go:noinline
 func each(samples func(s *Section, sample func(label, value string, n uint64))) func([]byte, *family, *Report) []byte {
 	return func(b []byte, f *family, r *Report) []byte {
 		for i := range r.Sections {
@@ -116,6 +123,7 @@ func each(samples func(s *Section, sample func(label, value string, n uint64))) 
 	}
 }
 
+//go:noinline
 func reasons(refusal bool) func([]byte, *family, *Report) []byte {
 	return each(func(s *Section, sample func(label, value string, n uint64)) {
 		for i, n := range s.Stats.Reasons {
