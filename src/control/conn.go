@@ -27,9 +27,10 @@ type Conn struct {
 	out      []byte // what is being written
 	sent     int    // of out
 	next     func(dst []byte) ([]byte, bool)
-	end      func()
+	over     func()
 	moved    bool // there was progress since the last Tick
 	deadline time.Duration
+	end      time.Duration // of all patience, 0: not set yet
 }
 
 // FD is the descriptor, for handing the caller over to another process; -1 when
@@ -69,7 +70,7 @@ func (c *Conn) Stream(next func(dst []byte) ([]byte, bool), end func()) {
 		end()
 		return
 	}
-	c.next, c.end = next, end
+	c.next, c.over = next, end
 	c.answer("ok\n")
 }
 
@@ -157,8 +158,8 @@ func (c *Conn) close() {
 	_ = c.server.control(unix.EPOLL_CTL_DEL, c.fd, 0)
 	_ = unix.Close(c.fd)
 	_ = c.server.accepting()
-	if end := c.end; end != nil {
-		c.end = nil
-		end()
+	if over := c.over; over != nil {
+		c.over = nil
+		over()
 	}
 }

@@ -36,7 +36,7 @@ func newRig(t *testing.T) *rig {
 			n := 0
 			c.Stream(func(dst []byte) ([]byte, bool) {
 				n++
-				return append(dst, strings.Repeat(string(rune('a'+n%26)), 10000)...), n < 100
+				return append(dst, strings.Repeat(string(rune('a'+n%26)), 10000)...), n < 100*len(words)*len(words)
 			}, func() { r.ends++ })
 		case "wait":
 			r.asks = append(r.asks, c)
@@ -212,6 +212,36 @@ func TestCallersAreFewAndPatienceEnds(t *testing.T) {
 	if r.ends != 1 {
 		t.Errorf("the stream of one who left ended %d times", r.ends)
 	}
+}
+
+// Who reads little by little is not waited for without end.
+func TestTrickle(t *testing.T) {
+	r := newRig(t)
+	fd := r.dial()
+	fmt.Fprint(file(fd), "stream very much\n")
+	var buffer [1]byte
+	for step := range 20 {
+		for range 1000 {
+			r.Ready()
+		}
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1)
+		for range 70000 { // so much that there is progress
+			_, _ = unix.Read(fd, buffer[:])
+		}
+		for range 10 {
+			r.Ready()
+		}
+		r.Tick(r.now)
+		r.now += patience / 2
+		r.Tick(r.now)
+		if r.Callers() == 0 {
+			if step < 8 {
+				t.Errorf("dropped after %v", r.now)
+			}
+			return
+		}
+	}
+	t.Errorf("still served after %v", r.now)
 }
 
 func pollIn(fd int) bool {

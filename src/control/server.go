@@ -16,6 +16,7 @@ const (
 	MaxRequest = 1024
 
 	patience = 10 * time.Second // with a caller that neither sends nor reads
+	wholly   = time.Minute      // for a whole request, and for a whole answer
 	backlog  = 64
 	breather = time.Second // when there are no descriptors for callers
 )
@@ -113,14 +114,18 @@ func (s *Server) Due() (due time.Duration, ok bool) {
 	return due, ok
 }
 
-// Tick drops callers that made no progress for ten seconds. A caller whose
-// answer is being worked on is not one of them.
+// Tick drops callers that made no progress for ten seconds, or take more than a
+// minute. The time that an answer is worked on does not count.
 func (s *Server) Tick(now time.Duration) {
 	for _, c := range s.callers {
 		switch {
 		case c.state == pending:
+			c.end = 0
 		case c.moved:
-			c.moved, c.deadline = false, now+patience
+			if c.end == 0 {
+				c.end = now + wholly
+			}
+			c.moved, c.deadline = false, min(now+patience, c.end)
 		case now >= c.deadline:
 			c.close()
 		}
