@@ -29,6 +29,8 @@ COMMANDS := tunneldigger-broker tunneldigger-client
 # Size budget for flash, in bytes: the stripped program, and the same as gzip -9 packs it (as an .ipk does).
 SIZE_RAW    := 3300000
 SIZE_PACKED := 1250000
+# 64-bit mips has larger words, and its routers have room.
+SIZE_MIPS64 := 3400000
 
 export CGO_ENABLED := 0
 export GOMIPS := softfloat
@@ -126,7 +128,8 @@ size: go
 		$(ROUND); GOARCH=$$arch $(GOBUILD) -o $$file ./src/cmd/tunneldigger-broker || exit 1; \
 		raw=$$(wc -c <$$file); packed=$$(gzip -9c $$file | wc -c); \
 		printf '%-9s %10d %10d %10d\n' $$arch $$raw $$packed $$(xz -9c $$file | wc -c); \
-		[ $$raw -le $(SIZE_RAW) ] && [ $$packed -le $(SIZE_PACKED) ] || over=1; \
+		most=$(SIZE_RAW); [ $$arch != mips64 ] || most=$(SIZE_MIPS64); \
+		[ $$raw -le $$most ] && [ $$packed -le $(SIZE_PACKED) ] || over=1; \
 	done; \
 	printf '%-9s %10d %10d\n' budget $(SIZE_RAW) $(SIZE_PACKED); \
 	[ $$over = 0 ] || { echo "over the budget"; exit 1; }
