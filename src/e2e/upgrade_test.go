@@ -83,6 +83,7 @@ func TestUpgrade(t *testing.T) {
 	s := l.swarm(swarm.Options{Clients: clients})
 	l.connect(s, clients, 60*time.Second)
 	l.drain(s)
+	l.Wait(settle, "the swarm's hooks", func() bool { return strings.Count(ran(), "session.up") == clients })
 	inside := make([]netip.Addr, pinged)
 	for i := range inside {
 		p := l.clients.peer(0, at(loadPort))
