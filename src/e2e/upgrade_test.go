@@ -118,6 +118,27 @@ func TestUpgrade(t *testing.T) {
 		programs = append(programs, l.clients.Start("ping", "ping", "-n", "-q", "-i", "0.1", "-W", "10", "-c", fmt.Sprint(pings), to.String()))
 	}
 	time.Sleep(2 * time.Second) // pings flow
+	foreign := bytes.Clone(other)
+	foreign[18], foreign[19] = 0xf3, 0 // e_machine of elf(5): RISC-V
+	for _, bad := range []struct {
+		program []byte
+		says    string
+	}{
+		{nil, "no such file"},
+		{foreign, "exec format error"},
+		{[]byte("#!/run/busybox sh\nkill -SEGV $$\n"), "crashes: segmentation fault"},
+		{[]byte("#!/run/busybox sh\necho the state is of version 9\nexit 1\n"), "can't take over, exit status 1: the state is of version 9"},
+	} {
+		if l.install(program, bad.program); bad.program == nil {
+			_ = os.Remove(program)
+		}
+		out, err := l.try(l.Program("tunneldigger-broker"), "upgrade", "--socket", b.socket())
+		if err == nil || !strings.Contains(err.Error(), "exit status 1") || !strings.Contains(out, "not upgraded, "+from+" goes on: ") ||
+			!strings.Contains(out, bad.says) {
+			t.Errorf("an upgrade that can't be: %v, %q, want %q", err, out, bad.says)
+		}
+		l.same(before, bad.says)
+	}
 	l.install(program, other)
 	began := time.Now()
 	answer := b.Call(l.World, "upgrade")
