@@ -18,15 +18,16 @@ FUZZTIME ?= 60s
 RUN     ?= .
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.6.1
-# Without inlining the program is a tenth smaller as packed; a keepalive of 4 µs takes 0.02 µs longer.
-GOBUILD := $(GO) build -trimpath -buildvcs=false -gcflags=all=-l -ldflags "-s -w $$round -X main.version=$(VERSION)"
-# For mips Go lays out for pages of 64 kB, which fills a file with up to 190 kB of nothing. Its kernels have 4, at most 16.
-ROUND   := case $$arch in mips*) round='-R 0x4000' ;; *) round= ;; esac
+# How to build for $$arch. Servers' programs are for speed. The others are for flash: without inlining they are a tenth smaller as packed, and a
+# keepalive of 4 µs takes 0.02 µs longer on a server. For mips Go lays out for pages of 64 kB, which fills a file with up to 190 kB of nothing;
+# its kernels have 4, at most 16.
+FLAGS   := round=; case $$arch in amd64|arm64) inline= ;; mips*) inline=-gcflags=all=-l round='-R 0x4000' ;; *) inline=-gcflags=all=-l ;; esac
+GOBUILD := $(GO) build -trimpath -buildvcs=false $$inline -ldflags "-s -w $$round -X main.version=$(VERSION)"
 NEED    := src/e2e/vm/need
 VM      := src/e2e/vm/run
 COMMANDS := tunneldigger-broker tunneldigger-client
 
-# Size budget for flash, in bytes: the stripped program, and the same as gzip -9 packs it (as an .ipk does).
+# Size budget in bytes: the stripped program, and, where flash counts, the same as gzip -9 packs it (as an .ipk does).
 SIZE_RAW    := 3300000
 SIZE_PACKED := 1250000
 # 64-bit mips has larger words, and its routers have room.
@@ -42,8 +43,8 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 .NOTPARALLEL:
 
 build: go
-	@for command in $(COMMANDS); do \
-		echo '$(GOBUILD)' -o "build/$$command ./src/cmd/$$command"; \
+	@arch=$$($(GO) env GOARCH); $(FLAGS); for command in $(COMMANDS); do \
+		echo "$(GO) build $$inline -o build/$$command ./src/cmd/$$command"; \
 		$(GOBUILD) -o build/$$command ./src/cmd/$$command || exit 1; \
 	done
 
@@ -125,11 +126,11 @@ size: go
 	over=0; \
 	for arch in mips mipsle arm arm64 amd64 386 riscv64 mips64; do \
 		file=build/size/tunneldigger-broker-$$arch; \
-		$(ROUND); GOARCH=$$arch $(GOBUILD) -o $$file ./src/cmd/tunneldigger-broker || exit 1; \
+		$(FLAGS); GOARCH=$$arch $(GOBUILD) -o $$file ./src/cmd/tunneldigger-broker || exit 1; \
 		raw=$$(wc -c <$$file); packed=$$(gzip -9c $$file | wc -c); \
 		printf '%-9s %10d %10d %10d\n' $$arch $$raw $$packed $$(xz -9c $$file | wc -c); \
 		most=$(SIZE_RAW); [ $$arch != mips64 ] || most=$(SIZE_MIPS64); \
-		[ $$raw -le $$most ] && [ $$packed -le $(SIZE_PACKED) ] || over=1; \
+		[ $$raw -le $$most ] && { [ $$packed -le $(SIZE_PACKED) ] || [ -z "$$inline" ]; } || over=1; \
 	done; \
 	printf '%-9s %10d %10d\n' budget $(SIZE_RAW) $(SIZE_PACKED); \
 	[ $$over = 0 ] || { echo "over the budget"; exit 1; }
