@@ -63,7 +63,8 @@ func (sv *Server) checkServed(f *broker.Facts) {
 			sv.fail("remembers %+v, %d were to be the most", l, sv.keys)
 		}
 	}
-	if !d.forgets {
+	// Who was in the queue when the rules changed came by the old ones.
+	if old := sv.ticking && !waited; !d.forgets && !old {
 		sv.checkRate(admission.AddrKey(f.Peer.Addr()).String(), since, sv.config.PerIP)
 		sv.checkRate("UUID "+f.UUID, since, sv.config.PerUUID)
 	}
