@@ -18,8 +18,8 @@ func setups(s *broker.Setup) (count uint64) {
 }
 
 // quantile estimates how long the given part, in percent, of the clients waited
-// at most: within a bucket they are taken to be spread evenly. Beyond the last
-// bound it is that bound. Without clients it is 0.
+// at most, in whole milliseconds: within a bucket they are taken to be spread
+// evenly. Beyond the last bound it is that bound. Without clients it is 0.
 func quantile(s *broker.Setup, percent uint64) time.Duration {
 	rank := (setups(s)*percent + 99) / 100 // the client whose time it is, counted from 1
 	for i, n := range s.Buckets {
@@ -36,7 +36,8 @@ func quantile(s *broker.Setup, percent uint64) time.Duration {
 		if i > 0 {
 			low = bound(i - 1)
 		}
-		return low + (bound(i)-low)*time.Duration(rank)/time.Duration(n)
+		at := low + (bound(i)-low)*time.Duration(rank)/time.Duration(n)
+		return (at + time.Millisecond - 1).Truncate(time.Millisecond)
 	}
 	return 0
 }

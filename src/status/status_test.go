@@ -150,9 +150,9 @@ func TestQuantile(t *testing.T) {
 	}{
 		{nil, 0, 0, 0},
 		{map[int]uint64{0: 1}, ms, ms, ms},
-		{map[int]uint64{0: 100}, ms / 2, 950 * time.Microsecond, 990 * time.Microsecond},
-		{map[int]uint64{1: 50, 3: 50}, 2 * ms, 4*ms + 4*ms*45/50, 4*ms + 4*ms*49/50},
-		{map[int]uint64{0: 98, 16: 2}, ms * 50 / 98, ms * 95 / 98, bound(15)},
+		{map[int]uint64{0: 100}, ms, ms, ms},
+		{map[int]uint64{2: 50, 5: 50}, 4 * ms, 31 * ms, 32 * ms},
+		{map[int]uint64{0: 98, 16: 2}, ms, ms, bound(15)},
 	} {
 		var s broker.Setup
 		for i, n := range c.buckets {
