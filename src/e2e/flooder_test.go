@@ -24,7 +24,7 @@ type flooder struct {
 
 type mmsghdr struct {
 	hdr unix.Msghdr
-	len uint32
+	_   uint32 // how much of it was sent
 }
 
 // flood begins to send what next gives, which may be the same memory each time for one index of a batch, from the socket that open makes,
