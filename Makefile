@@ -18,10 +18,10 @@ FUZZTIME ?= 60s
 RUN     ?= .
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.6.1
-# How to build for $$arch. Servers' programs are for speed. The others are for flash: without inlining they are a tenth smaller as packed, and a
-# keepalive of 4 µs takes 0.02 µs longer on a server. For mips Go lays out for pages of 64 kB, which fills a file with up to 190 kB of nothing;
-# its kernels have 4, at most 16.
-FLAGS   := round=; case $$arch in amd64|arm64) inline= ;; mips*) inline=-gcflags=all=-l round='-R 0x4000' ;; *) inline=-gcflags=all=-l ;; esac
+# How to build for $$arch. 32-bit routers' programs are for flash: without inlining they are a tenth smaller as packed, and a keepalive of 4 µs takes 0.02 µs
+# longer on a server. (Not 64-bit ones: without inlining Go 1.26's runtime puts a variable of epoll's where mips64 can't write to it.)
+# For mips Go lays out for pages of 64 kB, which fills a file with up to 190 kB of nothing; its kernels have 4, at most 16.
+FLAGS   := inline= round=; case $$arch in mips|mipsle|arm|386) inline=-gcflags=all=-l ;; esac; case $$arch in mips*) round='-R 0x4000' ;; esac
 GOBUILD := $(GO) build -trimpath -buildvcs=false $$inline -ldflags "-s -w $$round -X main.version=$(VERSION)"
 NEED    := src/e2e/vm/need
 VM      := src/e2e/vm/run
@@ -31,7 +31,7 @@ COMMANDS := tunneldigger-broker tunneldigger-client
 SIZE_RAW    := 3300000
 SIZE_PACKED := 1250000
 # 64-bit mips has larger words, and its routers have room.
-SIZE_MIPS64 := 3400000
+SIZE_MIPS64 := 3600000
 
 export CGO_ENABLED := 0
 export GOMIPS := softfloat
