@@ -163,7 +163,7 @@ func TestLoadFullBridge(t *testing.T) {
 
 // With few descriptors to be had, the broker refuses in time.
 func TestLoadFewFiles(t *testing.T) {
-	const files, clients = 180, 80
+	const files, clients = 200, 80
 	l := newLoad(t)
 	b := &Broker{Config: t.TempDir()}
 	b.Write(l.World, l.config(""))
