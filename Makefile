@@ -76,11 +76,12 @@ test-mips: go
 	GOARCH=mips $(GO) test -exec qemu-mips-static $$($(GO) list ./src/... | grep -v /simulate)
 	GOARCH=mips $(GO) test -exec qemu-mips-static ./src/simulate -seeds 20
 
-# On Debian's default kernel in full, then the same tests with smaller numbers on a second kernel.
+# On Debian's default kernel in full, then on a second one, with smaller numbers, what depends on the kernel.
+KERNELS := Kernel|Library|Group|LinkLocal|ErrorQueue|OneTunnel|PathMTU|Limit|Load|Addresses|Identity|Batman|Block|Deny|Privileges|Upgrade
 test-vm: build
 	src/e2e/vm/test '$(RUN)'
 ifndef VM_KERNEL
-	VM_KERNEL=6.12 src/e2e/vm/test -short '$(RUN)'
+	VM_KERNEL=6.12 src/e2e/vm/test -short '$(if $(filter .,$(RUN)),$(KERNELS),$(RUN))'
 endif
 
 packages: go

@@ -39,7 +39,7 @@ func TestUUIDPolicy(t *testing.T) {
 	prepare := twin.prepare("alice", 9, wire.UniqueSessionID)
 	for range 3 {
 		p.ask(wire.AppendPMTUD(nil, 1300), wire.TypePMTUDAck)
-		twin.send(prepare) // it hears nothing until the other one has shown that it lives
+		twin.send(prepare)                                       // it hears nothing until the other one has shown that it lives
 		prepare = twin.prepare("alice", 9, wire.UniqueSessionID) // with its answer that one has been taken in
 		p.ask(wire.AppendPMTUD(nil, 1300), wire.TypePMTUDAck)
 		twin.ask(prepare, wire.TypeError)
