@@ -22,6 +22,11 @@ const (
 	limiterKeys  = 4096
 )
 
+// Slack is by how much a keepalive may be early. A loop that is awake for something
+// else calls Tick for what is due within it, and need not wake for that: with
+// hundreds of tunnels this halves the wakings.
+const Slack = 20 * time.Millisecond
+
 // Options is what a Broker needs beside its configuration.
 type Options struct {
 	Jar    *cookie.Jar
@@ -176,7 +181,7 @@ func (b *Broker) tunnelEvent(now time.Duration, ev *Event, t *tunnel) {
 // Tick does what time brings: keepalives, probes, time-outs and the queue.
 func (b *Broker) Tick(now time.Duration, out []Effect) []Effect {
 	b.out = out
-	for len(b.deadlines) > 0 && b.deadlines[0].due <= now {
+	for len(b.deadlines) > 0 && b.deadlines[0].attendable(now) {
 		b.attend(now, b.deadlines[0])
 	}
 	b.release(now)
@@ -193,6 +198,11 @@ func (b *Broker) Tick(now time.Duration, out []Effect) []Effect {
 	return out
 }
 
+// attendable tells whether something is due, or a keepalive nearly.
+func (t *tunnel) attendable(now time.Duration) bool {
+	return t.due <= now || t.state == up && t.due == t.keepalive && t.due <= now+Slack
+}
+
 // attend does what is due for one tunnel and sets its next time.
 func (b *Broker) attend(now time.Duration, t *tunnel) {
 	if t.state == destroying {
@@ -204,11 +214,11 @@ func (b *Broker) attend(now time.Duration, t *tunnel) {
 		b.close(now, t, ClosedTimeout)
 		return
 	}
-	if now >= t.keepalive {
+	if now+Slack >= t.keepalive {
 		e := b.send(t)
 		e.length = uint8(len(wire.AppendKeepalive(e.message[:0], t.sequence)))
 		t.sequence++
-		t.keepalive = now + keepaliveGap
+		t.keepalive = max(t.keepalive, now) + keepaliveGap
 		if b.config.UUIDPolicy == config.UUIDAny {
 			b.lookForTwins(now, t)
 		}

@@ -222,7 +222,7 @@ func (d *Daemon) tick() {
 		if s == nil {
 			continue
 		}
-		if due, ok := s.core.Due(); ok && due <= d.now {
+		if due, ok := s.core.Due(); ok && due <= d.now+broker.Slack {
 			d.effects = s.core.Tick(d.now, d.effects[:0])
 			d.carryOut(s)
 		}

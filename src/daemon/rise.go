@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	quiet   = 5 * time.Millisecond // without newcomers, until interfaces' turn
-	overdue = time.Second          // that newcomers may keep an interface waiting
+	quiet   = 20 * time.Millisecond // without newcomers, until interfaces' turn
+	overdue = time.Second           // that newcomers may keep an interface waiting
 )
 
 // rise is what is left to do for a tunnel whose client has its answer: bring the

@@ -228,6 +228,10 @@ func TestLossyLinks(t *testing.T) {
 		n.Start()
 	}
 	run(t, w, 40*s)
+	if n := connected(nodes); n != 100 {
+		t.Errorf("%d clients are connected", n)
+	}
+	run(t, w, 70*s) // what a client gave up before it heard of it has had its time
 	if n := connected(nodes); n != 100 || sv.core.Tunnels() != 100 {
 		t.Errorf("%d clients are connected, %d tunnels", n, sv.core.Tunnels())
 	}
