@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -116,11 +117,14 @@ func TestBatchesAndTruncation(t *testing.T) {
 	for i, size := range sizes {
 		c.send(l.Addr(), strings.Repeat(string(rune('A'+i%26)), size))
 	}
-	i := 0
-	for _, want := range []int{32, 32, 6, 0} {
+	i, batches := 0, 0
+	for end := time.Now().Add(10 * time.Second); i < len(sizes); {
 		got, faults := l.Receive()
-		if len(got) != want || faults != 0 {
-			t.Fatalf("%d datagrams, want %d; %d faults", len(got), want, faults)
+		if len(got) > 32 || faults != 0 || time.Now().After(end) {
+			t.Fatalf("%d datagrams after %d of %d; %d faults", len(got), i, len(sizes), faults)
+		}
+		if len(got) > 0 {
+			batches++
 		}
 		for _, d := range got {
 			text := strings.Repeat(string(rune('A'+i%26)), min(sizes[i], slotSize))
@@ -129,6 +133,10 @@ func TestBatchesAndTruncation(t *testing.T) {
 			}
 			i++
 		}
+	}
+	// Three, but that the kernel delivers late on a busy machine, and QEMU ends one early when a signal comes.
+	if got, _ := l.Receive(); len(got) != 0 || batches < 3 || batches > len(sizes)/2 {
+		t.Errorf("%d batches, and %d datagrams more", batches, len(got))
 	}
 }
 
