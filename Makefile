@@ -77,7 +77,7 @@ test-mips: go
 	GOARCH=mips $(GO) test -exec qemu-mips-static ./src/simulate -seeds 20
 
 # On Debian's default kernel in full, then on a second one, with smaller numbers, what depends on the kernel.
-KERNELS := Kernel|Library|Group|LinkLocal|ErrorQueue|OneTunnel|PathMTU|Limit|Load|Addresses|Identity|Batman|Block|Deny|Privileges|Upgrade
+KERNELS := Kernel|Library|Group|LinkLocal|ErrorQueue|OneTunnel|PathMTU|Limit|LoadNothingLost|LoadAllAtOnce|Identity|Upgrade
 test-vm: build
 	src/e2e/vm/test '$(RUN)'
 ifndef VM_KERNEL
