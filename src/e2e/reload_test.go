@@ -15,26 +15,6 @@ import (
 	"tunneldigger/src/wire"
 )
 
-// indexes are the tunnels' interfaces, which get a new index when they are made anew.
-func (l *load) indexes() map[string]Link {
-	all := make(map[string]Link)
-	for _, link := range l.broker.Links("l2tp") {
-		all[link.Name] = link
-	}
-	return all
-}
-
-// same checks that interfaces are as they were.
-func (l *load) same(before map[string]Link, what string) {
-	l.t.Helper()
-	now := l.indexes()
-	for name, was := range before {
-		if is := now[name]; is.Index != was.Index || is.MTU != was.MTU || is.Master != was.Master {
-			l.t.Errorf("%s: %s is %+v, was %+v", what, name, is, was)
-		}
-	}
-}
-
 // waitPort waits until an interface of the broker is attached as wanted.
 func (l *load) waitPort(name, master string, isolated bool) {
 	l.t.Helper()
@@ -64,18 +44,7 @@ func TestReload(t *testing.T) {
 	s := l.swarm(swarm.Options{Clients: clients})
 	l.connect(s, clients, 60*time.Second)
 	l.drain(s)
-	inside := make([]netip.Addr, pinged)
-	for i := range inside {
-		p := l.clients.peer(0, at(loadPort))
-		a := p.connect(fmt.Sprint("pinged", i), uint32(1+i), wire.UniqueSessionID)
-		tun := fmt.Sprint("tun", i)
-		p.carry(tun, uint32(1+i), a)
-		l.broker.WaitLink(a.iface(), soon)
-		net := netip.AddrFrom4([4]byte{198, 51, 100, byte(128 + 4*i)})
-		inside[i] = net.Next()
-		l.broker.IP("addr add " + inside[i].String() + "/30 dev " + a.iface())
-		l.clients.IP("addr add " + inside[i].Next().String() + "/30 dev " + tun)
-	}
+	inside := l.standing(pinged)
 	other := l.clients.peer(0, at(53))
 	a := other.connect("extra", 100, wire.UniqueSessionID)
 	iface := a.iface()
@@ -86,11 +55,7 @@ func TestReload(t *testing.T) {
 	}
 
 	// A limit, a port, the log level.
-	const pings = 100
-	var programs []*Process
-	for _, to := range inside {
-		programs = append(programs, l.clients.Start("ping", "ping", "-n", "-q", "-i", "0.1", "-W", "10", "-c", fmt.Sprint(pings), to.String()))
-	}
+	pingsCameBack := l.ping(inside)
 	steps := []struct{ from, to, says string }{
 		{"max_tunnels '1000'", "max_tunnels '900'", "broker 'load': max_tunnels '1000' → '900'"},
 		{"list port '8942'", "list port '8942'\n\tlist port '9000'", "broker 'load': port '8942' → '8942' '9000'"},
@@ -109,12 +74,7 @@ func TestReload(t *testing.T) {
 	}
 	newcomer := l.clients.peer(0, at(9000))
 	newcomer.connect("newcomer", 1000, wire.UniqueSessionID)
-	for i, p := range programs {
-		if status := p.Wait(60 * time.Second); status != 0 || !strings.Contains(p.Log(), fmt.Sprintf("%d received, 0%% packet loss", pings)) {
-			t.Errorf("ping %d: status %d\n%s", i, status, p.Log())
-		}
-	}
-	t.Logf("%d pings in each of %d tunnels beside %d others", pings, pinged, clients)
+	pingsCameBack()
 	l.same(before, "after three reloads")
 	if ran() != "" {
 		t.Errorf("hooks ran:\n%s", ran())

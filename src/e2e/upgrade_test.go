@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
@@ -84,18 +85,7 @@ func TestUpgrade(t *testing.T) {
 	l.connect(s, clients, 60*time.Second)
 	l.drain(s)
 	l.Wait(settle, "the swarm's hooks", func() bool { return strings.Count(ran(), "session.up") == clients })
-	inside := make([]netip.Addr, pinged)
-	for i := range inside {
-		p := l.clients.peer(0, at(loadPort))
-		a := p.connect(fmt.Sprint("pinged", i), uint32(1+i), wire.UniqueSessionID)
-		tun := fmt.Sprint("tun", i)
-		p.carry(tun, uint32(1+i), a)
-		l.broker.WaitLink(a.iface(), soon)
-		net := netip.AddrFrom4([4]byte{198, 51, 100, byte(128 + 4*i)})
-		inside[i] = net.Next()
-		l.broker.IP("addr add " + inside[i].String() + "/30 dev " + a.iface())
-		l.clients.IP("addr add " + inside[i].Next().String() + "/30 dev " + tun)
-	}
+	inside := l.standing(pinged)
 	mesh := l.clients.peer(0, at(53))
 	attached := mesh.connect("mesh", 100, wire.UniqueSessionID)
 	mesh.ask(wire.AppendLimit(nil, 1, 3000), wire.TypeRelAck)
@@ -107,16 +97,12 @@ func TestUpgrade(t *testing.T) {
 	begun := l.clients.peer(0, at(loadPort))
 	cookie := begun.ask(wire.AppendCookieRequest(nil), wire.TypeCookie).Payload
 	shaped := l.broker.Run("tc", "qdisc", "show", "dev", attached.iface())
-	before, hooked := l.indexes(), ran()
+	before, hooked, stood := l.indexes(), ran(), time.Now()
 	if len(before) != clients+pinged+2 {
 		t.Fatalf("%d interfaces", len(before))
 	}
 
-	const pings = 100
-	var programs []*Process
-	for _, to := range inside {
-		programs = append(programs, l.clients.Start("ping", "ping", "-n", "-q", "-i", "0.1", "-W", "10", "-c", fmt.Sprint(pings), to.String()))
-	}
+	pingsCameBack := l.ping(inside)
 	time.Sleep(2 * time.Second) // pings flow
 	foreign := bytes.Clone(other)
 	foreign[18], foreign[19] = 0xf3, 0 // e_machine of elf(5): RISC-V
@@ -151,12 +137,7 @@ func TestUpgrade(t *testing.T) {
 	if reply.Type != wire.TypeTunnel {
 		t.Errorf("the handshake that was under way ended with %v", reply.Type)
 	}
-	for i, p := range programs {
-		if status := p.Wait(60 * time.Second); status != 0 || !strings.Contains(p.Log(), fmt.Sprintf("%d received, 0%% packet loss", pings)) {
-			t.Errorf("ping %d: status %d\n%s", i, status, p.Log())
-		}
-	}
-	t.Logf("%d pings in each of %d tunnels beside %d others", pings, pinged, clients)
+	pingsCameBack()
 	l.same(before, "after the upgrade")
 	l.Wait(soon, "the newcomer's hook", func() bool { return strings.Contains(ran(), "session.up begun\n") })
 	if now := strings.Replace(ran(), "session.up begun\n", "", 1); now != hooked {
@@ -165,9 +146,24 @@ func TestUpgrade(t *testing.T) {
 	if now := l.broker.Run("tc", "qdisc", "show", "dev", attached.iface()); now != shaped {
 		t.Errorf("the bandwidth limit is %s, was %s", now, shaped)
 	}
-	status := b.Call(l.World, "status")
-	if !strings.Contains(status, to) || !strings.Contains(status, "pinged3") {
-		t.Errorf("status: %s", status)
+	var status struct {
+		Version string
+		Tunnels []struct {
+			UUID string
+			Age  float64 `json:"age_seconds"`
+		}
+	}
+	least, old := time.Since(stood).Seconds(), 0
+	if err := json.Unmarshal([]byte(b.Call(l.World, "status", "--json")), &status); err != nil {
+		t.Fatal(err)
+	}
+	for _, tunnel := range status.Tunnels {
+		if tunnel.Age >= least {
+			old++
+		}
+	}
+	if status.Version != to || old != len(before) || len(status.Tunnels) != len(before)+1 {
+		t.Errorf("status of %s: %d tunnels, %d of them older than %.1f s, want %d", status.Version, len(status.Tunnels), old, least, len(before))
 	}
 	if link, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", b.PID())); err != nil || link != program {
 		t.Errorf("process %d runs %s (%v), want the new program", b.PID(), link, err)
