@@ -108,12 +108,16 @@ func TestPathMTU(t *testing.T) {
 	whole(1400)
 	followed(1500)
 	time.Sleep(30*time.Second - time.Since(began)) // most of a minute has passed; a measurement takes its time
-	took, used := time.Since(began), b.Usage().CPU-idle.CPU
+	took, now := time.Since(began), b.Usage()
 	whole(1500)
+	used, runs := now.CPU-idle.CPU, float64(now.Runs-idle.Runs)/took.Seconds()
 	share := 100 * used.Seconds() / took.Seconds()
-	t.Logf("the broker used %v in %.0f s: %.2f %% of a processor", used.Round(time.Millisecond), took.Seconds(), share)
+	t.Logf("the broker used %v in %.0f s: %.2f %% of a processor, put there %.1f times a second", used.Round(time.Millisecond), took.Seconds(), share, runs)
 	if share >= 3 { // three rounds of probes, in emulation; a busy loop takes all of one
 		t.Errorf("the broker used %.2f %% of a processor, want less than 3 %%", share)
+	}
+	if runs >= 20 { // that does not depend on how busy the machine is
+		t.Errorf("the broker woke %.1f times a second, want less than 20", runs)
 	}
 	for _, v := range all {
 		for side, end := range v.ends(server) {

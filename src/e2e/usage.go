@@ -17,6 +17,7 @@ type Usage struct {
 	FDs, Threads int
 	RSS          int           // resident memory, bytes
 	CPU          time.Duration // on a processor, user and kernel, all threads that live: from schedstat, exact to the nanosecond
+	Runs         int           // times that one of these threads was put on a processor
 }
 
 // Usage reads the process's figures from /proc. Processor time is the scheduler's own count, as the tick-based one is
@@ -47,12 +48,14 @@ func usage(pid int) (Usage, error) {
 		if err != nil {
 			continue // the thread has ended
 		}
-		var ran int64
-		if _, err := fmt.Fscan(bytes.NewReader(text), &ran); err != nil {
+		var ran, waited int64
+		var runs int
+		if _, err := fmt.Fscan(bytes.NewReader(text), &ran, &waited, &runs); err != nil {
 			return u, fmt.Errorf("%s: %w", name, err)
 		}
 		u.Threads++
 		u.CPU += time.Duration(ran)
+		u.Runs += runs
 	}
 	// The counter in status lags by pages per thread; the roll-up walks the tables.
 	text, err := os.ReadFile(dir + "/smaps_rollup")
