@@ -55,7 +55,7 @@ func TestReload(t *testing.T) {
 	}
 
 	// A limit, a port, the log level.
-	pingsCameBack := l.ping(inside)
+	pings := l.ping(inside)
 	steps := []struct{ from, to, says string }{
 		{"max_tunnels '1000'", "max_tunnels '900'", "broker 'load': max_tunnels '1000' → '900'"},
 		{"list port '8942'", "list port '8942'\n\tlist port '9000'", "broker 'load': port '8942' → '8942' '9000'"},
@@ -63,7 +63,7 @@ func TestReload(t *testing.T) {
 	}
 	text := load + extra + common
 	for _, step := range steps {
-		time.Sleep(2 * time.Second) // pings flow
+		pings.flow()
 		text = strings.Replace(text, step.from, step.to, 1)
 		b.Write(l.World, text)
 		began := time.Now()
@@ -74,7 +74,7 @@ func TestReload(t *testing.T) {
 	}
 	newcomer := l.clients.peer(0, at(9000))
 	newcomer.connect("newcomer", 1000, wire.UniqueSessionID)
-	pingsCameBack()
+	pings.lossless()
 	l.same(before, "after three reloads")
 	if ran() != "" {
 		t.Errorf("hooks ran:\n%s", ran())

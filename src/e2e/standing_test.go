@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/wire"
 )
-
-const standingPings = 100 // through each tunnel, one every 100 ms
 
 // indexes are the tunnels' interfaces, which get a new index when they are made anew.
 func (l *load) indexes() map[string]Link {
@@ -50,20 +51,60 @@ func (l *load) standing(n int) (inside []netip.Addr) {
 	return inside
 }
 
-// ping begins to ping through the tunnels. What comes back waits for the end, and holds every lost ping against the test.
-func (l *load) ping(inside []netip.Addr) (end func()) {
+// pinging is a ping every 100 ms in each of several tunnels.
+type pinging struct {
+	t        *testing.T
+	programs []*Process
+}
+
+// ping begins it.
+func (l *load) ping(inside []netip.Addr) *pinging {
 	l.t.Helper()
-	var programs []*Process
+	p := &pinging{t: l.t}
 	for _, to := range inside {
-		programs = append(programs, l.clients.Start("ping", "ping", "-n", "-q", "-i", "0.1", "-W", "10", "-c", fmt.Sprint(standingPings), to.String()))
+		p.programs = append(p.programs, l.clients.Start("ping", "ping", "-n", "-i", "0.1", "-W", "10", to.String()))
 	}
-	return func() {
-		l.t.Helper()
-		for i, p := range programs {
-			if status := p.Wait(60 * time.Second); status != 0 || !strings.Contains(p.Log(), fmt.Sprintf("%d received, 0%% packet loss", standingPings)) {
-				l.t.Errorf("ping %d: status %d\n%s", i, status, p.Log())
-			}
+	p.flow()
+	return p
+}
+
+// last is the number of a ping's last answer.
+func last(p *Process) (seq int) {
+	if lines := strings.Split(p.Log(), "icmp_seq="); len(lines) > 1 {
+		_, _ = fmt.Sscan(lines[len(lines)-1], &seq)
+	}
+	return seq
+}
+
+// flow waits until ten more pings have come back in every tunnel.
+func (p *pinging) flow() {
+	p.t.Helper()
+	for i, ping := range p.programs {
+		enough := last(ping) + 10
+		ping.world.Wait(30*time.Second, fmt.Sprintf("ping %d, answer %d", i, enough), func() bool { return last(ping) >= enough })
+	}
+}
+
+// lossless ends it, and wants an answer to every ping until now. The last one may be under way.
+func (p *pinging) lossless() {
+	p.t.Helper()
+	p.flow()
+	least := 1 << 30
+	for i, ping := range p.programs {
+		if ping.Ended() {
+			p.t.Errorf("ping %d has ended before:\n%s", i, ping.tail())
+			continue
 		}
-		l.t.Logf("%d pings in each of %d tunnels, %d stand", standingPings, len(inside), len(l.tunnels()))
+		ping.Signal(unix.SIGINT)
+		ping.Wait(10 * time.Second)
+		_, totals, _ := strings.Cut(ping.Log(), "statistics ---\n")
+		var sent, received int
+		if _, err := fmt.Sscanf(totals, "%d packets transmitted, %d received", &sent, &received); err != nil {
+			p.t.Errorf("ping %d: %v:\n%s", i, err, ping.tail())
+		} else if received != last(ping) || sent > received+1 {
+			p.t.Errorf("ping %d: %d of %d came back, the last one is %d", i, received, sent, last(ping))
+		}
+		least = min(least, received)
 	}
+	p.t.Logf("%d pings in each of %d tunnels", least, len(p.programs))
 }

@@ -102,8 +102,7 @@ func TestUpgrade(t *testing.T) {
 		t.Fatalf("%d interfaces", len(before))
 	}
 
-	pingsCameBack := l.ping(inside)
-	time.Sleep(2 * time.Second) // pings flow
+	pings := l.ping(inside)
 	foreign := bytes.Clone(other)
 	foreign[18], foreign[19] = 0xf3, 0 // e_machine of elf(5): RISC-V
 	for _, bad := range []struct {
@@ -137,7 +136,7 @@ func TestUpgrade(t *testing.T) {
 	if reply.Type != wire.TypeTunnel {
 		t.Errorf("the handshake that was under way ended with %v", reply.Type)
 	}
-	pingsCameBack()
+	pings.lossless()
 	l.same(before, "after the upgrade")
 	l.Wait(soon, "the newcomer's hook", func() bool { return strings.Contains(ran(), "session.up begun\n") })
 	if now := strings.Replace(ran(), "session.up begun\n", "", 1); now != hooked {
