@@ -1,6 +1,7 @@
 package packaging
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -17,13 +18,13 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// TestManual wants every option that the README's configuration shows in the manual page, and every command
+// TestManual wants every option that the README's configuration shows to be in bold in the manual page, and every command
 // and option of the program's own help in the other.
 func TestManual(t *testing.T) {
 	plain := func(path string) string { return strings.NewReplacer(`\-`, "-", `\~`, " ").Replace(read(t, path)) }
-	for _, test := range []struct{ source, page, pattern string }{
-		{"README.md", "tunneldigger-broker.5", `(?m)^\t(?:option|list) ([a-z_]+)`},
-		{"src/cmd/tunneldigger-broker/main.go", "tunneldigger-broker.8", `(?m)^  (?:tunneldigger-broker )?(-[a-z-]+|[a-z]+) `},
+	for _, test := range []struct{ source, page, pattern, heading string }{
+		{"README.md", "tunneldigger-broker.5", `(?m)^\t(?:option|list) ([a-z_]+)`, `(?m)^\.B(?:R? .*[ ,]| )%s\b`},
+		{"src/cmd/tunneldigger-broker/main.go", "tunneldigger-broker.8", `(?m)^  (?:tunneldigger-broker )?(-[a-z-]+|[a-z]+) `, `(?m)^\.B[RI]* (?:.*[ "[|])?%s(?:$|[^a-z-])`},
 	} {
 		page := plain("files/server/" + test.page)
 		words := regexp.MustCompile(test.pattern).FindAllStringSubmatch(read(t, test.source), -1)
@@ -31,7 +32,7 @@ func TestManual(t *testing.T) {
 			t.Errorf("only %q found in %s", words, test.source)
 		}
 		for _, word := range words {
-			if !strings.Contains(page, word[1]) {
+			if !regexp.MustCompile(fmt.Sprintf(test.heading, regexp.QuoteMeta(word[1]))).MatchString(page) {
 				t.Errorf("%s does not have %s", test.page, word[1])
 			}
 		}

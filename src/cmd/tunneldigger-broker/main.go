@@ -60,7 +60,7 @@ Options for running:
   -datapath none   accept tunnels without making interfaces: for load tests only
 
 Signals: TERM and INT stop (clients are told, hooks run, interfaces are removed),
-HUP is reload.
+HUP is reload, USR2 is upgrade.
 Exit status: 0 fine, 1 fault, 2 wrong usage.
 `
 
