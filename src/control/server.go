@@ -61,6 +61,7 @@ func (s *Server) Resume(path string, fd int) error {
 	unix.CloseOnExec(fd)
 	file, err := look(path)
 	if err != nil {
+		_ = unix.Close(fd)
 		return err
 	}
 	return s.serve(fd, file)

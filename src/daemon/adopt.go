@@ -63,7 +63,9 @@ func (k *kernel) adopt(d *Daemon) error {
 				m = new(master)
 				k.masters[p.master] = m
 			}
-			_ = k.find(p.master) // one that is gone is looked for again
+			if k.find(p.master) != nil || masters[p.name] != m.index {
+				m.away = true // it is looked for again, and its tunnels go back to it
+			}
 			m.ports++
 		}
 	}

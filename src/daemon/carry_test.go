@@ -25,9 +25,10 @@ func TestFieldsAreCarried(t *testing.T) {
 			"poller wake now promptly retryAt queue effects event buffer padded listenFirst " + // of a turn, or found out again
 			"quiet lists verifier moveNext " + // begin anew: windows of the log, files, answers
 			"stopBy upgrading"}, // there is no upgrade while stopping, and only one at a time
-		{section{}, "number config core listeners complete opened leaving stale waitsFor silentErrors"},                   // stale: only during a reload
+		{section{}, "number config core listeners complete opened leaving stale waitsFor silentErrors careful"},           // stale: only during a reload
 		{port{}, "id section listener fd peer local name index master isolated rise stored changed silentErrors traffic"}, // traffic is read again
 		{rise{}, "port facts mtu since held"},
+		{rises{}, "queue newcomer"},
 		{store{}, "systemd file changed told retryAt"},
 		{storeMessage{}, "name port file"},
 	} {

@@ -4,8 +4,6 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
@@ -162,7 +160,6 @@ func (d *Daemon) loop() error {
 			}
 		}
 		d.tick()
-		d.raiseNext()
 		if d.stopBy != 0 && (d.idle() || d.now >= d.stopBy) {
 			return nil
 		}
@@ -182,7 +179,7 @@ func (d *Daemon) timeout() time.Duration {
 		}
 	}
 	if len(d.rises.queue) > 0 {
-		at(d.rises.newcomer + quiet)
+		at(d.rises.newcomer + lull)
 	}
 	if d.retryAt != 0 {
 		at(d.retryAt)
@@ -234,6 +231,22 @@ func (d *Daemon) tick() {
 	if d.moving {
 		d.moveSome()
 	}
+	d.control.Tick(d.now)
+	d.tickLists()
+	d.tickVerify()
+	d.flush() // answers go first
+	if d.raiseNext() {
+		d.flush()
+	}
+	d.vanish()
+	if d.store.systemd != nil {
+		d.tickStore()
+	}
+	d.quiet.flush(d.now)
+}
+
+// flush sends the answers that wait at the listeners.
+func (d *Daemon) flush() {
 	for _, s := range d.sections {
 		if s == nil {
 			continue
@@ -244,14 +257,6 @@ func (d *Daemon) tick() {
 			}
 		}
 	}
-	d.vanish()
-	d.control.Tick(d.now)
-	d.tickLists()
-	d.tickVerify()
-	if d.store.systemd != nil {
-		d.tickStore()
-	}
-	d.quiet.flush(d.now)
 }
 
 // handle gives one event to a core and carries out what follows from it.
@@ -280,18 +285,3 @@ func (d *Daemon) settle() {
 	clear(d.queue)
 	d.queue = d.queue[:0]
 }
-
-// clock gives the time since boot, which goes on across exec. After the first
-// reading it costs no system call.
-type clock struct {
-	base  time.Duration
-	start time.Time
-}
-
-func newClock() clock {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
-	return clock{time.Duration(ts.Nano()), time.Now()}
-}
-
-func (c *clock) now() time.Duration { return c.base + time.Since(c.start) }

@@ -107,14 +107,14 @@ func (d *Daemon) build(s *section, e *broker.Effect) (_ *port, err error) {
 	if err := d.poller.Add(fd, tokenTunnel|uint64(e.Tunnel), poll.Read); err != nil {
 		return nil, err
 	}
-	if !d.rises.careful {
+	if !s.careful {
 		d.raiseLater(p, &e.Facts)
 		return p, nil
 	}
 	if err := d.datapath.raise(d, p, e.MTU); err != nil {
 		return nil, err
 	}
-	d.rises.careful = false
+	s.careful = false
 	return p, nil
 }
 

@@ -106,8 +106,8 @@ func (k *kernel) watch(d *Daemon) {
 	if err == nil {
 		return
 	}
-	there := make(map[int]bool, len(d.ports.byIndex))
-	if err := k.link.List(func(l link.Link) { there[l.Index] = true }); err != nil {
+	there, names := make(map[int]bool, len(d.ports.byIndex)), make(map[string]bool)
+	if err := k.link.List(func(l link.Link) { there[l.Index], names[l.Name] = true, true }); err != nil {
 		d.log.Error("can't list interfaces", "error", err)
 		return
 	}
@@ -121,6 +121,11 @@ func (k *kernel) watch(d *Daemon) {
 			k.lost(d, m.index, name)
 		}
 	}
+	for _, s := range d.sections {
+		if s != nil && s.config.Interface != "" && !names[s.config.Interface] {
+			d.linkGone(s.config.Interface)
+		}
+	}
 }
 
 func (k *kernel) lost(d *Daemon, index int, name string) {
@@ -131,7 +136,7 @@ func (k *kernel) lost(d *Daemon, index int, name string) {
 	}
 	if m := k.masters[name]; m != nil && m.index == index {
 		d.log.Warn("interface gone: tunnels can't be attached", "interface", name)
-		*m = master{}
+		*m = master{away: true}
 		d.retryAt = d.now + retryGap
 	}
 	d.linkGone(name)

@@ -95,7 +95,9 @@ func (d *Daemon) watchLists() {
 		l.results = make(chan *listRead, 1)
 		w, err := watch.New()
 		if err == nil {
-			err = d.poller.Add(w.FD(), tokenLists, poll.Read)
+			if err = d.poller.Add(w.FD(), tokenLists, poll.Read); err != nil {
+				_ = w.Close()
+			}
 		}
 		if err != nil {
 			d.log.Warn("changes of lists are seen late", "error", err)

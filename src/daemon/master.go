@@ -1,7 +1,10 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
+
+	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/link"
@@ -19,9 +22,10 @@ type master struct {
 	warned bool
 	misfit bool // it was said that its MTU is larger than its tunnels'
 	mtu    int  // as configured; it is kept whatever joins
+	away   bool // it has been gone: tunnels wait to be attached again
 }
 
-// ready wants the section's interface and its bridges to be there: a client is
+// ready wants the section's bridges to be there: a client is
 // better off with another broker than with a tunnel to nowhere.
 func (k *kernel) ready(d *Daemon, s *section) error {
 	for i := range d.config.Bridges {
@@ -54,7 +58,7 @@ func (k *kernel) find(name string) error {
 	if err != nil {
 		return err
 	}
-	*m = master{index: index, bridge: bridge, mtu: mtu}
+	*m = master{index: index, bridge: bridge, mtu: mtu, away: m.away}
 	return nil
 }
 
@@ -67,7 +71,11 @@ func (k *kernel) attach(d *Daemon, p *port, b *config.Bridge, mtu int) error {
 	if err := link.DisableIPv6(p.name); err != nil {
 		return err
 	}
-	if err := k.link.UpAttach(p.index, mtu, m.index); err != nil {
+	err := k.link.UpAttach(p.index, mtu, m.index)
+	if errors.Is(err, unix.EXFULL) {
+		return fmt.Errorf("attach to %s: %w: it has %d ports, and a bridge takes no more: use a second one, or batman-adv", b.Interface, err, link.MaxPorts)
+	}
+	if err != nil {
 		return fmt.Errorf("attach to %s: %w", b.Interface, err)
 	}
 	if m.bridge && b.Isolate {
@@ -99,24 +107,22 @@ func (k *kernel) setMTU(d *Daemon, p *port, mtu int) error {
 		return err
 	}
 	peer := p.peer.Addr().Addr()
-	if err := k.link.ForgetPathMTU(peer, p.section.config.Interface, mtu+wire.TunnelOverhead(!peer.Is4())); err != nil {
-		return err
-	}
+	forgotten := k.link.ForgetPathMTU(peer, p.section.config.Interface, mtu+wire.TunnelOverhead(!peer.Is4()))
 	b := d.config.BridgeFor(p.section.config.Name, mtu)
 	if b != nil && b.Interface == p.master {
 		k.mind(d, p.master, k.masters[p.master], mtu)
-		return nil
+		return forgotten
 	}
 	if p.master != "" {
 		if err := k.link.Detach(p.index); err != nil {
-			return err
+			return errors.Join(forgotten, err)
 		}
 		k.detached(p)
 	}
 	if b == nil {
-		return nil
+		return forgotten
 	}
-	return k.attach(d, p, b, mtu)
+	return errors.Join(forgotten, k.attach(d, p, b, mtu))
 }
 
 func (k *kernel) detached(p *port) {
@@ -131,10 +137,13 @@ func (k *kernel) detached(p *port) {
 func (k *kernel) retry(d *Daemon) (missing bool) {
 	for name, m := range k.masters {
 		switch {
-		case m.index != 0 || !k.wanted(d, name):
+		case !m.away:
+		case !k.wanted(d, name):
+			m.away = false
 		case k.find(name) != nil:
 			missing = true
 		default:
+			m.away, m.ports = false, 0
 			k.reattach(d, name)
 		}
 	}

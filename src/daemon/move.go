@@ -85,7 +85,7 @@ func (k *kernel) move(d *Daemon, p *port) error {
 		return nil
 	}
 	if k.find(b.Interface) != nil {
-		p.master = b.Interface // retry does it when the bridge comes
+		p.master, k.masters[b.Interface].away = b.Interface, true // retry does it when the bridge comes
 		if d.retryAt == 0 {
 			d.retryAt = d.now + retryGap
 		}

@@ -54,7 +54,9 @@ func (ps *ports) add(p *port) {
 }
 
 func (ps *ports) remove(p *port) {
-	ps.byID[p.id] = nil
+	if ps.byID[p.id] == p { // and not the next one of its ID
+		ps.byID[p.id] = nil
+	}
 	delete(ps.byIndex, p.index)
 }
 

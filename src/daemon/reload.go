@@ -208,9 +208,12 @@ func (d *Daemon) apply(next *reloading) string {
 		}
 	}
 	d.verifier.forget()
+	read := d.lists.files
 	d.followLists()
-	for _, f := range d.lists.files {
-		d.listChanged(f)
+	for path, f := range d.lists.files {
+		if read[path] == f { // followLists has read those that are new
+			d.listChanged(f)
+		}
 	}
 	if bridges {
 		d.moving, d.moveNext = true, 0

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/config"
 	"tunneldigger/src/control"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/status"
@@ -31,7 +32,7 @@ func (d *Daemon) countHook(r *hook.Result) {
 		return
 	}
 	d.hooksRun.ended++
-	if r.Err != nil || r.Status != 0 && r.Event != "session.verify" {
+	if r.Status < 0 || r.Status > 0 && r.Event != config.EventVerify.String() { // that of session.verify is its answer
 		d.hooksRun.failed++
 	}
 }

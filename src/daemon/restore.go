@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 
@@ -23,6 +24,10 @@ const stateEnv = "TUNNELDIGGER_STATE"
 // maxState bounds what is read as a state: 65535 tunnels take 15 MB.
 const maxState = 64 << 20
 
+func errState(size int64) error {
+	return fmt.Errorf("the state has %d bytes, at most %d are taken: restart the broker instead", size, maxState)
+}
+
 // Inherited gives the state that the program before has left to this one, nil
 // if there was none.
 func Inherited() ([]byte, error) {
@@ -37,13 +42,19 @@ func Inherited() ([]byte, error) {
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || st.Size > maxState {
-		return nil, fmt.Errorf("the state: %d bytes: %w", st.Size, err)
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, fmt.Errorf("look at the state: %w", err)
+	}
+	if st.Size > maxState {
+		return nil, errState(st.Size)
 	}
 	state := make([]byte, st.Size)
 	for n := 0; n < len(state); {
 		m, err := unix.Pread(fd, state[n:], int64(n))
-		if err != nil || m == 0 {
+		if err == nil && m == 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
 			return nil, fmt.Errorf("read the state: %w", err)
 		}
 		n += m
@@ -85,6 +96,9 @@ func understand(o Options, state []byte) (*carried, *config.Config, error) {
 // Prove tells whether this program can go on where the one is whose state this
 // is: it does all that it would, apart from using the descriptors.
 func Prove(o Options, state []byte) error {
+	if len(state) > maxState {
+		return errState(int64(len(state)))
+	}
 	c, whole, err := understand(o, state)
 	if err != nil {
 		return err
@@ -124,6 +138,9 @@ func (d *Daemon) restore(c *carried) error {
 	for _, s := range c.sections {
 		if s.config == nil {
 			d.log.Warn("a section that this program can't read is dropped, with its tunnels", "broker", s.name)
+			for _, fd := range s.listeners {
+				_ = unix.Close(fd)
+			}
 			continue
 		}
 		if err := d.restoreSection(s, most); err != nil {
@@ -189,10 +206,11 @@ func (d *Daemon) restorePort(c *carriedPort) {
 		unix.CloseOnExec(p.fd)
 		if err := d.poller.Add(p.fd, tokenTunnel|uint64(p.id), poll.Read); err != nil {
 			d.log.Error("a tunnel's socket was lost", "broker", p.section.config.Name, "tunnel", p.id, "error", err)
-			p.fd = -1
+			p.closeSocket()
 			return
 		}
 	}
+	p.stored = p.stored && d.store.systemd != nil
 	if info, ok := p.section.core.Next(p.id); c.rising && ok && info.Tunnel == p.id {
 		d.raiseLater(p, &info.Facts)
 		p.rise.mtu = c.mtu

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	quiet   = 20 * time.Millisecond // without newcomers, until interfaces' turn
+	lull    = 20 * time.Millisecond // without newcomers, until interfaces' turn
 	overdue = time.Second           // that newcomers may keep an interface waiting
 )
 
@@ -29,9 +29,6 @@ type rise struct {
 type rises struct {
 	queue    []*rise
 	newcomer time.Duration // when a listener last had a datagram
-	// careful is set when one has failed: then the next ones are brought up
-	// before they are answered, so that ERROR sends their clients elsewhere.
-	careful bool
 }
 
 // raiseLater puts a new port at the end.
@@ -41,28 +38,29 @@ func (d *Daemon) raiseLater(p *port, f *broker.Facts) {
 }
 
 // raiseNext brings up the tunnel that has waited for the longest, unless
-// newcomers go first.
-func (d *Daemon) raiseNext() {
+// newcomers go first; it tells whether it did.
+func (d *Daemon) raiseNext() bool {
 	for len(d.rises.queue) > 0 {
 		r := d.rises.queue[0]
-		if r.port.rise == r && d.now-d.rises.newcomer < quiet && d.now-r.since < overdue {
-			return
+		if r.port.rise == r && d.now-d.rises.newcomer < lull && d.now-r.since < overdue {
+			return false
 		}
 		d.rises.queue[0] = nil
 		d.rises.queue = d.rises.queue[1:]
 		if r.port.rise == r { // it has not been closed meanwhile
 			d.raise(r)
 			d.settle()
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // raise brings one tunnel up, or has it closed.
 func (d *Daemon) raise(r *rise) {
 	p := r.port
 	if err := d.datapath.raise(d, p, r.mtu); err != nil {
-		d.rises.careful = true
+		p.section.careful = true
 		d.setupFailed(p.section, &r.facts, err)
 		d.later(p.section, broker.Event{Kind: broker.EventLost, Tunnel: p.id, Fault: broker.FaultAttach})
 		return // it never was up, and hooks will not hear of it

@@ -39,8 +39,8 @@ func start(o Options) (_ *Daemon, err error) {
 	if len(c.Brokers) == 0 {
 		return nil, errNoBroker
 	}
-	if len(c.Brokers) > 255 {
-		return nil, fmt.Errorf("%d broker sections are enabled: at most 255 can be", len(c.Brokers))
+	if len(c.Brokers) > maxSections {
+		return nil, fmt.Errorf("%d broker sections are enabled: at most %d can be", len(c.Brokers), maxSections)
 	}
 	d := &Daemon{
 		config: c, read: o.Read, log: o.Log, incoming: o.Signals, clock: newClock(), signals: make(chan os.Signal, 4),

@@ -12,10 +12,8 @@ import (
 // privileged tells whether the process may change the network, which otherwise
 // shows in errors that speak of missing modules.
 func privileged() bool {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	err := unix.Capget(&header, &data[0])
-	return err != nil || data[0].Effective&(1<<unix.CAP_NET_ADMIN) != 0
+	c, err := readCapabilities()
+	return err != nil || c.effective&(1<<unix.CAP_NET_ADMIN) != 0
 }
 
 // explain says what to do about an L2TP fault.
@@ -59,7 +57,11 @@ func (k *kernel) sweep(d *Daemon) error {
 		return nil
 	}
 	for i, t := range mine {
-		if owners[i] != 0 {
+		if owners[i] < 0 {
+			d.log.Warn("a tunnel in the ID range is not over UDP, and not ours: it is left alone", "tunnel", t.ID)
+			continue
+		}
+		if owners[i] > 0 {
 			d.log.Warn("a tunnel in the ID range belongs to another process", "tunnel", t.ID, "pid", owners[i])
 			continue
 		}

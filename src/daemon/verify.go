@@ -110,7 +110,7 @@ func (d *Daemon) askNext() {
 		// not know this one may well fail: only the program that was
 		// configured for it can refuse a client.
 		r := hook.Request{
-			Event: e.Hook.String(), Tunnel: e.Tunnel, Program: h.Program[config.EventVerify], Timeout: q.until - d.now,
+			Event: e.Hook.String(), Tunnel: e.Tunnel, Program: h.Program[config.EventVerify], Timeout: q.until - d.now, Asks: true,
 			Tag: hookTag(e), Key: q.section.hookKey(e.Serial),
 		}
 		r.Args, r.Env = hookArguments(q.section, e)

@@ -23,7 +23,7 @@ func lifeRunner(limit int) (*Runner, chan struct{}) {
 
 // Every field of a request is carried; states that are cut off are refused or harmless.
 func TestRequestFieldsAreCarried(t *testing.T) {
-	want := Request{1, "e", 2, "p", "d", []string{"a", ""}, []string{"X=1"}, 3, 4}
+	want := Request{1, "e", 2, "p", "d", []string{"a", ""}, []string{"X=1"}, 3, 4, true}
 	var got Request
 	v := reflect.ValueOf(want)
 	for i := range v.NumField() {

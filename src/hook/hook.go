@@ -34,6 +34,7 @@ type Request struct {
 	Env       []string      // NAME=value, added to a minimal environment
 	Timeout   time.Duration // of each program, not of all together; 0 or less: none
 	Tag       uint64        // comes back in the Result
+	Asks      bool          // an exit status above 0 is an answer, and no failure to be logged
 }
 
 // Result is how a Request ended.

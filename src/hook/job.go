@@ -51,7 +51,9 @@ func (r *Runner) carryOut(j *job) {
 			j.p.out.close()
 		}
 		if err != nil {
-			log.Error("hook failed", "error", err)
+			if !j.req.Asks || status <= 0 {
+				log.Error("hook failed", "error", err)
+			}
 			if j.res.Err == nil {
 				j.res.Status, j.res.Err = status, fmt.Errorf("%s: %w", path, err)
 			}

@@ -20,6 +20,7 @@ const (
 	tagExit
 	tagErr
 	tagDuration
+	tagAsks
 )
 
 func (r *Request) append(dst []byte) []byte {
@@ -35,7 +36,8 @@ func (r *Request) append(dst []byte) []byte {
 		dst = handoff.AppendString(dst, tagEnv, env)
 	}
 	dst = handoff.AppendTime(dst, tagTimeout, r.Timeout)
-	return handoff.AppendUint(dst, tagTag, r.Tag)
+	dst = handoff.AppendUint(dst, tagTag, r.Tag)
+	return handoff.AppendBool(dst, tagAsks, r.Asks)
 }
 
 func (r *Request) restore(record []byte) error {
@@ -60,6 +62,8 @@ func (r *Request) restore(record []byte) error {
 			r.Timeout = f.Time()
 		case tagTag:
 			r.Tag = f.Uint()
+		case tagAsks:
+			r.Asks = f.Bool()
 		}
 	}
 	return f.Err()
