@@ -52,7 +52,8 @@ func (l *Limiter[K]) Set(now time.Duration, count int, period time.Duration) {
 		l.index = make(map[K]int)
 	}
 	for i := range l.entries {
-		l.entries[i].full = min(l.entries[i].full, now+period)
+		e := &l.entries[i]
+		e.full, e.until = min(e.full, now+period), min(e.until, now+holdPeriods*period)
 	}
 }
 

@@ -53,9 +53,9 @@ func anything() (all [][]byte) {
 }
 
 // Whatever somebody sends who has no cookie, and whoever's address he puts on it,
-// the answer is no larger. There are four ways in: at the listener or at a
-// tunnel's socket, from an address that nothing is known of, or in the name of the
-// client of a tunnel.
+// the answer is no larger. At the listener or at a tunnel's socket it comes
+// from an address that nothing is known of, which is one and the same to the core, or
+// in the name of the client of a tunnel.
 //
 // With a cookie, which only goes to its address, a PREPARE is answered at once by
 // no more than itself, save that a repeated one is told the MTU as well.

@@ -22,13 +22,17 @@ func (b *Broker) mayChange(now time.Duration, t *tunnel) bool {
 	return true
 }
 
-// catchUp brings into force what the client wanted when that was too much.
+// catchUp brings into force what the client wanted when that was too much, and
+// what the configuration wants of a tunnel that was adopted.
 func (b *Broker) catchUp(now time.Duration, t *tunnel) {
 	if t.behind = false; !b.mayChange(now, t) {
 		return
 	}
-	if b.config.PMTU == 0 {
+	if fixed := b.config.PMTU; fixed == 0 {
 		b.applyMTU(t)
+	} else if t.mtu != fixed {
+		b.sendMTU(t, fixed)
+		b.changeMTU(t, fixed)
 	}
 	b.allot(t)
 }

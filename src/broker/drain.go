@@ -81,11 +81,14 @@ func (b *Broker) release(now time.Duration) {
 	d := &b.drain
 	for d.gap > 0 && d.at <= now && b.tunnels.count > 0 {
 		d.at = max(d.at, now-time.Second) + d.gap
-		for t := b.tunnels.next(0); t != nil; t = b.tunnels.next(t.id + 1) {
-			if t.state == up {
-				b.close(now, t, ClosedDrained)
-				break
-			}
+		t := b.tunnels.next(0)
+		for t != nil && t.state != up {
+			t = b.tunnels.next(t.id + 1)
 		}
+		if t == nil { // the last ones are on their way
+			d.at = now + time.Second
+			return
+		}
+		b.close(now, t, ClosedDrained)
 	}
 }

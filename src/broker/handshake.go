@@ -142,13 +142,15 @@ func (b *Broker) repeated(now time.Duration, t *tunnel) {
 func (b *Broker) succeed(now time.Duration, t *tunnel, r *request) {
 	switch t.state {
 	case verifying:
-		b.forget(t)
-		b.ids.give(t.id)
+		b.discard(t)
 		b.admit(now, *r)
 	case up:
 		b.close(now, t, ClosedReplaced)
 		fallthrough
 	default:
+		if t.successor != nil { // it goes on waiting
+			r.since = t.successor.since
+		}
 		t.successor = r
 	}
 }

@@ -74,15 +74,12 @@ func (b *Broker) hookDone(now time.Duration, t *tunnel, ev *Event) {
 	case ev.Hook == config.EventVerify && t.state == verifying:
 		switch {
 		case now-t.heard > stale: // it has gone elsewhere
-			b.forget(t)
-			b.ids.give(t.id)
+			b.discard(t)
 		case ev.Refused:
-			b.forget(t)
-			b.ids.give(t.id)
+			b.discard(t)
 			b.refuse(t.request, RefusedVerify)
 		case b.rule(now, &t.request) != letIn: // the old one has shown that it lives
-			b.forget(t)
-			b.ids.give(t.id)
+			b.discard(t)
 			b.refuse(t.request, RefusedTwin)
 		default:
 			b.displace(now, t)
@@ -113,6 +110,13 @@ func (b *Broker) destroyed(now time.Duration, t *tunnel) {
 	b.succession(now, t)
 }
 
+// discard takes out a tunnel that the kernel was never asked for, and frees its
+// ID.
+func (b *Broker) discard(t *tunnel) {
+	b.forget(t)
+	b.ids.give(t.id)
+}
+
 // forget takes out a tunnel that never came up.
 func (b *Broker) forget(t *tunnel) {
 	b.tunnels.remove(t)
@@ -130,8 +134,7 @@ func (b *Broker) stop(now time.Duration, why Reason) {
 		switch {
 		case t == nil:
 		case t.state == verifying:
-			b.forget(t)
-			b.ids.give(t.id)
+			b.discard(t)
 			b.refuse(t.request, b.noEntry())
 		case t.state == up:
 			b.close(now, t, b.why)

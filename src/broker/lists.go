@@ -24,15 +24,12 @@ func (l *lists) deny(r *request) bool {
 func (b *Broker) SetLists(now time.Duration, allow, deny *admission.List, out []Effect) []Effect {
 	b.out = out
 	b.lists = lists{allow, deny}
-	b.queue.Remove(
-		func(r *request) bool { return b.lists.deny(r) },
-		func(r *request) { b.refuse(*r, RefusedDenied) })
+	b.queue.Remove(b.lists.deny, func(r *request) { b.refuse(*r, RefusedDenied) })
 	for _, t := range b.tunnels.slots { // in order of ID
 		switch {
 		case t == nil || !b.lists.deny(&t.request):
 		case t.state == verifying:
-			b.forget(t)
-			b.ids.give(t.id)
+			b.discard(t)
 			b.refuse(t.request, RefusedDenied)
 		case t.state == up:
 			b.close(now, t, ClosedDenied)

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"encoding/binary"
-	"time"
 
 	"tunneldigger/src/handoff"
 	"tunneldigger/src/pmtu"
@@ -116,21 +115,15 @@ func restoreTunnel(record []byte) (*tunnel, error) {
 	return t, err
 }
 
-// readTimed reads a record of a key and a time.
-func readTimed[K any](record []byte, read func(*handoff.Fields) K, use func(K, time.Duration)) error {
-	var key K
-	var at time.Duration
+func (a *asideID) restore(record []byte) error {
 	f := handoff.Read(record)
 	for f.Next() {
 		switch f.Tag() {
 		case tagKey:
-			key = read(&f)
+			a.id = f.Uint32()
 		case tagTime:
-			at = f.Time()
+			a.until = f.Time()
 		}
-	}
-	if f.Err() == nil {
-		use(key, at)
 	}
 	return f.Err()
 }

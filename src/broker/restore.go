@@ -39,9 +39,10 @@ func Restore(c config.Broker, o Options, state []byte) (*Broker, error) {
 		case tagFree:
 			free, err = unpack(f.Bytes())
 		case tagAside:
-			err = readTimed(f.Bytes(), func(key *handoff.Fields) uint32 { return key.Uint32() }, func(id uint32, until time.Duration) {
-				b.ids.aside = append(b.ids.aside, asideID{id, until})
-			})
+			var a asideID
+			if err = a.restore(f.Bytes()); err == nil {
+				b.ids.aside = append(b.ids.aside, a)
+			}
 		case tagPerIP:
 			err = restoreUsed(b.perIP, f.Bytes(), (*handoff.Fields).Addr)
 		case tagPerUUID:
@@ -90,7 +91,7 @@ func (b *Broker) Adopt(now time.Duration, records [][]byte) (adopted []uint32) {
 		t.heard, t.successor, t.telling, t.told = now, nil, false, t.mtu
 		t.keepalive = now + time.Duration(b.options.Random()%5000)*time.Millisecond
 		t.prober = newProber(now+5*time.Second, t, b.options.Random())
-		t.due = 0
+		t.due, t.behind = 0, true // the configuration may be another one by now
 		if b.place(t) {
 			b.schedule(t)
 			adopted = append(adopted, t.id)

@@ -25,6 +25,15 @@ func handOver(t *testing.T, b *Broker) *Broker {
 	if again := next.Snapshot(nil); !bytes.Equal(state, again) {
 		t.Fatalf("restored, the state is\n%x\ninstead of\n%x", again, state)
 	}
+	type plain struct {
+		stats           Stats
+		serial          uint64
+		stopping, noOld bool
+		why             Reason
+	}
+	if is, was := (plain{next.stats, next.serial, next.stopping, next.noOld, next.why}), (plain{b.stats, b.serial, b.stopping, b.noOld, b.why}); is != was {
+		t.Fatalf("restored, the broker has\n%+v\ninstead of\n%+v", is, was)
+	}
 	for i, old := range b.tunnels.slots {
 		if now := next.tunnels.get(b.tunnels.base + uint32(i)); old != nil && now != nil {
 			a, b := *old, *now

@@ -57,7 +57,9 @@ func (b *Broker) rule(now time.Duration, r *request) ruling {
 		}
 		switch {
 		case b.config.UUIDPolicy == config.UUIDRefuse:
-			b.noteTwins(o, r.peer)
+			if now-o.heard < deadAfter { // else it may be the same node, before a crash
+				b.noteTwins(o, r.peer)
+			}
 			return turnOff
 		case o.state == creating: // nothing can be undone while the kernel is at it
 			verdict = max(verdict, letWait)
@@ -97,12 +99,17 @@ func (t *tunnel) mustBeSilent(now time.Duration, r *request) time.Duration {
 	return deadAfter << doublings
 }
 
-// livesBeside tells whether the tunnel was heard since r began to claim its UUID.
-func (t *tunnel) livesBeside(now time.Duration, r *request) bool {
+// rivals is what is known of others with the tunnel's UUID.
+func (t *tunnel) rivals() *rivalry {
 	if t.rivalry == nil {
 		t.rivalry = new(rivalry)
 	}
-	v := t.rivalry
+	return t.rivalry
+}
+
+// livesBeside tells whether the tunnel was heard since r began to claim its UUID.
+func (t *tunnel) livesBeside(now time.Duration, r *request) bool {
+	v := t.rivals()
 	if v.rival != r.pair || now-v.last > stale {
 		v.rival, v.since = r.pair, now
 	}
@@ -121,8 +128,7 @@ func (b *Broker) displace(now time.Duration, t *tunnel) {
 		if o != t && o.state < closing {
 			t.inherit(now, o)
 			if o.state == verifying {
-				b.forget(o)
-				b.ids.give(o.id)
+				b.discard(o)
 				b.refuse(o.request, RefusedTwin)
 			} else {
 				b.close(now, o, ClosedTwin)
@@ -152,11 +158,8 @@ func (t *tunnel) inherit(now time.Duration, o *tunnel) {
 
 // noteTwins tells an operator, once, that two nodes have one UUID.
 func (b *Broker) noteTwins(t *tunnel, other netip.AddrPort) {
-	if t.rivalry == nil {
-		t.rivalry = new(rivalry)
-	}
-	if !t.rivalry.noted {
-		t.rivalry.noted = true
+	if v := t.rivals(); !v.noted {
+		v.noted = true
 		b.stats.Twins++
 		b.note(NoteTwins, t.facts(), ReasonNone).Other = other
 	}
@@ -173,15 +176,10 @@ func (b *Broker) lookForTwins(now time.Duration, t *tunnel) {
 	}
 	for o := b.tunnels.uuids[t.uuid]; o != nil; o = b.tunnels.older[o] {
 		if o != t && lives(o) {
-			if t.rivalry == nil {
-				t.rivalry = new(rivalry)
+			if !known(o) {
+				b.noteTwins(t, o.peer)
 			}
-			if known(o) {
-				t.rivalry.noted = true
-				return
-			}
-			b.noteTwins(t, o.peer)
-			o.rivalry = &rivalry{noted: true}
+			t.rivals().noted, o.rivals().noted = true, true
 			return
 		}
 	}

@@ -181,7 +181,8 @@ func (in *input) device(dst *string, most int) {
 	if !ok {
 		return
 	}
-	if len(v.Text) > most || !printable(v.Text) || strings.ContainsAny(v.Text, " /:") || v.Text == "." || v.Text == ".." {
+	name := strings.TrimPrefix(v.Text, NoDevice) // as FormatUCI writes it after ApplyDevices
+	if name == "" || len(name) > most || !printable(name) || strings.ContainsAny(name, " /:") || name == "." || name == ".." {
 		in.refuse(v, fmt.Sprintf("the name of an interface, at most %d bytes without blank, '/' and ':'", most))
 		return
 	}

@@ -1,17 +1,20 @@
 package daemon
 
 import (
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/config/uci"
 	"tunneldigger/src/control"
 	"tunneldigger/src/cookie"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/logline"
+	"tunneldigger/src/sock"
 )
 
 // Every field of what a daemon is made of is carried over an upgrade, or it is known why not. Who adds one finds it here.
@@ -60,6 +63,13 @@ func state(t testing.TB) ([]byte, Options) {
 		hooks: hook.New(1, logline.New(&lines{}, logline.Error, false), func() {}), unborn: map[uint64]struct{}{9: {}},
 	}
 	d.add(&c.Brokers[0], 10)
+	at := netip.MustParseAddrPort("192.0.2.1:4711")
+	p := &port{
+		id: 105, section: d.sections[0], listener: 3, fd: 9, peer: sock.NewPeer(at), local: netip.MustParseAddrPort("192.0.2.2:8942"),
+		name: "l2tp105-105", master: "br-mesh", isolated: true, stored: true,
+	}
+	p.rise = &rise{port: p, mtu: 1400, held: make([]broker.Effect, 1)}
+	d.ports.add(p)
 	d.store.file = -1
 	return d.appendState(nil, 5), Options{Config: c, NoDatapath: true, Parse: parse}
 }
@@ -73,6 +83,18 @@ func TestProve(t *testing.T) {
 	c, _, err := understand(o, all)
 	if err != nil || c.version != "1.0" || c.serial != 7 || c.caller != 5 || len(c.unborn) != 1 || len(c.sections) != 1 || c.sections[0].name != "wan" {
 		t.Errorf("%v: read %+v", err, c)
+	}
+	if len(c.ports) != 1 {
+		t.Fatalf("%d ports", len(c.ports))
+	}
+	p := c.ports[0]
+	if p.peer.Addr() != netip.MustParseAddrPort("192.0.2.1:4711") || !p.rising || p.mtu != 1400 || !p.hooked || p.section != 0 {
+		t.Errorf("read %+v", p)
+	}
+	p.peer = sock.Peer{}
+	if want := (port{id: 105, listener: 3, fd: 9, local: netip.MustParseAddrPort("192.0.2.2:8942"), name: "l2tp105-105", master: "br-mesh",
+		isolated: true, stored: true}); !reflect.DeepEqual(p.port, want) {
+		t.Errorf("read %+v", p.port)
 	}
 	refused := 0
 	for n := range all {

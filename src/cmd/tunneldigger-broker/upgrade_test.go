@@ -110,8 +110,11 @@ func newBroker(t *testing.T) *broker {
 	}
 	t.Cleanup(func() {
 		if b.cmd != nil {
-			_ = b.cmd.Process.Kill()
+			// In order, so that no hook writes into the folder that is about to go.
+			_ = b.cmd.Process.Signal(unix.SIGTERM)
+			late := time.AfterFunc(15*time.Second, func() { _ = b.cmd.Process.Kill() })
 			_ = b.cmd.Wait()
+			late.Stop()
 		}
 		if t.Failed() {
 			t.Log(b.logged())
