@@ -162,6 +162,10 @@ func (b *Broker) tunnelEvent(now time.Duration, ev *Event, t *tunnel) {
 			}
 			b.close(now, t, why)
 		}
+	case EventAdopted:
+		if t.state == up && t.fresh {
+			b.hook(config.EventSessionUp, t)
+		}
 	case EventKick:
 		if t.state == up {
 			b.close(now, t, ClosedKicked)

@@ -34,6 +34,9 @@ const (
 	EventTooBig
 	// EventStop: close every tunnel and take no new ones.
 	EventStop
+	// EventAdopted: Tunnel, which Adopt took in, stands. Hooks hear of it again if
+	// nobody knows whether they did.
+	EventAdopted
 	// EventKick: an operator wants Tunnel closed.
 	EventKick
 	// EventRemove: the same, because the section was taken out of the

@@ -21,7 +21,7 @@ func (b *Broker) opened(now time.Duration, t *tunnel) {
 	b.note(NoteUp, t.facts(), ReasonNone)
 	b.allot(t)
 	b.hook(config.EventSessionUp, t)
-	t.told = t.mtu
+	t.told, t.fresh = t.mtu, true
 	// The first keepalive comes after 3–15 s, so that tunnels spread out.
 	t.keepalive = now + 3*time.Second + time.Duration(b.options.Random()%12000)*time.Millisecond
 	if b.config.PMTU != 0 {
@@ -85,6 +85,8 @@ func (b *Broker) hookDone(now time.Duration, t *tunnel, ev *Event) {
 			b.displace(now, t)
 			b.create(t)
 		}
+	case ev.Hook == config.EventSessionUp:
+		t.fresh = false
 	case ev.Hook == config.EventMTUChanged && t.state == up:
 		t.telling = false
 		b.tellMTU(t)

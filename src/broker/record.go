@@ -96,6 +96,8 @@ func restoreTunnel(record []byte) (*tunnel, error) {
 			t.spent = f.Time()
 		case tagBehind:
 			t.behind = f.Bool()
+		case tagFresh:
+			t.fresh = f.Bool()
 		case tagRivalry:
 			var err error
 			if t.rivalry, err = restoreRivalry(f.Bytes()); err != nil {

@@ -78,8 +78,9 @@ func Restore(c config.Broker, o Options, state []byte) (*Broker, error) {
 
 // Adopt takes in tunnels of a Broker that ended without a word, from records of
 // AppendTunnel; their sockets and interfaces are there. It is called before
-// anything else, and gives the IDs of the tunnels that stand from now on. Nobody
-// knows when their clients were heard last: they have all the time again.
+// anything else, and gives the IDs of the tunnels that stand from now on; for
+// each of them EventAdopted or EventLost is to follow. Nobody knows when their
+// clients were heard last: they have all the time again.
 func (b *Broker) Adopt(now time.Duration, records [][]byte) (adopted []uint32) {
 	for _, record := range records {
 		t, err := restoreTunnel(record)

@@ -61,6 +61,7 @@ const (
 	tagRivalry
 	tagSpent
 	tagBehind
+	tagFresh
 )
 
 // The fields of a pair of a key and a time; of a limited key there are more.
@@ -181,6 +182,7 @@ func (t *tunnel) append(dst []byte) []byte {
 	}
 	dst = handoff.AppendTime(dst, tagSpent, t.spent)
 	dst = handoff.AppendBool(dst, tagBehind, t.behind)
+	dst = handoff.AppendBool(dst, tagFresh, t.fresh)
 	if t.rivalry != nil {
 		dst, mark = handoff.Begin(dst, tagRivalry)
 		dst = handoff.End(t.rivalry.append(dst), mark)

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -163,6 +164,7 @@ func TestAdopt(t *testing.T) {
 	a, b := r.up(alice, "a", 7, unique), r.up(bob, "b", 8, 0)
 	r.socket(a, wire.AppendPMTUNtfy(nil, 1300))
 	r.socket(b, wire.AppendLimit(nil, 1, 500))
+	r.hookDone(b, config.EventSessionUp)
 	records := [][]byte{r.AppendTunnel(nil, a), {1, 2}, r.AppendTunnel(nil, b), nil}
 	records = append(records, records[0]) // the same one twice
 	want := []tunnel{*r.tunnels.get(a), *r.tunnels.get(b)}
@@ -177,6 +179,12 @@ func TestAdopt(t *testing.T) {
 		g := r.tunnels.get(w.id)
 		if !g.same([]byte(w.uuid), w.peerTunnel, w.features) || g.mtu != w.mtu || g.bandwidth != w.bandwidth || g.heard != r.now {
 			t.Errorf("adopted %+v instead of %+v", g, w)
+		}
+	}
+	// Of a, hooks may not have heard.
+	for id, want := range map[uint32][]string{a: {fmt.Sprint("hook session.up ", a)}, b: nil} {
+		if got := r.event(Event{Kind: EventAdopted, Tunnel: id}).lines(); !slices.Equal(got, want) {
+			t.Errorf("tunnel %d is adopted: %q instead of %q", id, got, want)
 		}
 	}
 	// It answers a repeated PREPARE as it did, keeps the tunnels alive, and takes others.

@@ -53,6 +53,7 @@ type tunnel struct {
 	notified   int  // what the peer measured, 0: unknown
 	told       int  // what hooks know
 	telling    bool // session.mtu-changed runs
+	fresh      bool // session.up has not ended yet
 	prober     pmtu.Prober
 	bandwidth  uint32 // kbit/s, 0: no limit
 	wanted     uint32 // what the client asked for

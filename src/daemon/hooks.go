@@ -86,6 +86,9 @@ func (d *Daemon) collectHooks() {
 			continue
 		}
 		d.hookEnded(s, uint32(r.Tag>>8), serial, config.Event(r.Tag), r.Err != nil || r.Status != 0)
+		if config.Event(r.Tag) == config.EventSessionUp {
+			d.keep(uint32(r.Tag >> 8)) // the next process need not run it again
+		}
 	}
 	d.settle()
 }

@@ -166,6 +166,7 @@ func (d *Daemon) adoptStored(left map[uint32]int) {
 			if err := d.poller.Add(fd, tokenTunnel|uint64(id), poll.Read); err != nil {
 				d.later(s, broker.Event{Kind: broker.EventLost, Tunnel: id})
 			}
+			d.later(s, broker.Event{Kind: broker.EventAdopted, Tunnel: id})
 			adopted++
 		}
 	}
