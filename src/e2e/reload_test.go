@@ -34,7 +34,7 @@ func TestReload(t *testing.T) {
 	clients, pinged := sized(270, 30), sized(30, 6)
 	folder, hooks := l.hook("[ $ACTION = session.up ] || echo $ACTION $INTERFACE >>$LOG\n")
 	ran := func() string { text, _ := os.ReadFile(hooks); return string(text) }
-	const extra = "config broker 'extra'\n\tlist port '53'\n\toption tunnel_id_base '3000'\n\toption max_tunnels '10'\n"
+	const extra = "config broker 'extra'\n\tlist port '53'\n\toption tunnel_id_base '3000'\n\toption max_tunnels '10'\n\toption tunnel_timeout '600'\n"
 	common := fmt.Sprintf("\nconfig hooks\n\toption session_pre_down '%s/10-test'\n\toption session_down '%[1]s/10-test'\n"+
 		"\toption session_mtu_changed '%[1]s/10-test'\n", folder)
 	load := l.config("\toption max_tunnels '1000'\n\toption tunnel_timeout '600'\n\toption pmtu '1400'\n")

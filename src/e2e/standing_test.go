@@ -79,9 +79,12 @@ func last(p *Process) (seq int) {
 // flow waits until ten more pings have come back in every tunnel.
 func (p *pinging) flow() {
 	p.t.Helper()
+	var enough []int
+	for _, ping := range p.programs {
+		enough = append(enough, last(ping)+10)
+	}
 	for i, ping := range p.programs {
-		enough := last(ping) + 10
-		ping.world.Wait(30*time.Second, fmt.Sprintf("ping %d, answer %d", i, enough), func() bool { return last(ping) >= enough })
+		ping.world.Wait(30*time.Second, fmt.Sprintf("ping %d, answer %d", i, enough[i]), func() bool { return last(ping) >= enough[i] })
 	}
 }
 

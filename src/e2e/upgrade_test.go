@@ -69,7 +69,7 @@ func TestUpgrade(t *testing.T) {
 	}
 	l.broker.IP("link add br-mesh mtu 1400 type bridge", "link set br-mesh up")
 	config := l.config("\toption max_tunnels '1000'\n\toption tunnel_timeout '600'\n\toption pmtu '1400'\n") +
-		"config broker 'mesh'\n\tlist port '53'\n\toption tunnel_id_base '3000'\n\toption max_tunnels '10'\n\toption connection_rate_limit '0'\n\toption pmtu '1400'\n" +
+		"config broker 'mesh'\n\tlist port '53'\n\toption tunnel_id_base '3000'\n\toption max_tunnels '10'\n\toption connection_rate_limit '0'\n\toption tunnel_timeout '600'\n\toption pmtu '1400'\n" +
 		"\nconfig bridge\n\toption broker 'mesh'\n\toption interface 'br-mesh'\n\toption isolate '1'\n" +
 		"\nconfig hooks\n\toption directory '" + folder + "'\n\toption timeout '100'\n"
 	one, other, from, to := l.versions()
