@@ -81,6 +81,7 @@ type Daemon struct {
 	moved    bool          // sections have given up addresses where tunnels stand
 	moving   bool          // tunnels are being brought to other bridges
 	moveNext int           // the ID from which on
+	creates  []creation
 	queue    []queued
 	effects  []broker.Effect
 	event    broker.Event // reused for datagrams
@@ -184,7 +185,7 @@ func (d *Daemon) timeout() time.Duration {
 	if d.retryAt != 0 {
 		at(d.retryAt)
 	}
-	if d.moving {
+	if d.moving || len(d.creates) > 0 {
 		at(d.now)
 	}
 	if t, ok := d.control.Due(); ok {
@@ -234,10 +235,10 @@ func (d *Daemon) tick() {
 	d.control.Tick(d.now)
 	d.tickLists()
 	d.tickVerify()
-	d.flush() // answers go first
-	if d.raiseNext() {
-		d.flush()
-	}
+	d.flush() // what costs least goes first
+	d.createSome()
+	d.raiseNext()
+	d.flush()
 	d.vanish()
 	if d.store.systemd != nil {
 		d.tickStore()

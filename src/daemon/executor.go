@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/broker"
-	"tunneldigger/src/poll"
 	"tunneldigger/src/sock"
 	"tunneldigger/src/wire"
 )
@@ -22,7 +21,7 @@ func (d *Daemon) carryOut(s *section) {
 		case broker.EffectSend:
 			d.send(s, e)
 		case broker.EffectCreate:
-			d.create(s, e)
+			d.creates = append(d.creates, creation{s, *e})
 		case broker.EffectDestroy:
 			d.destroy(s, e.Tunnel)
 		case broker.EffectSetMTU:
@@ -58,89 +57,6 @@ func (d *Daemon) send(s *section, e *broker.Effect) {
 		d.later(s, broker.Event{Kind: broker.EventTooBig, Tunnel: p.id, Size: path - 1})
 	default:
 		d.sendFailed(s, err)
-	}
-}
-
-// create makes a tunnel, or leaves nothing.
-func (d *Daemon) create(s *section, e *broker.Effect) {
-	p, err := d.build(s, e)
-	if err == nil {
-		d.ports.add(p)
-		d.later(s, broker.Event{Kind: broker.EventCreated, Tunnel: p.id})
-		return
-	}
-	fault := broker.FaultOther
-	switch {
-	case errors.Is(err, errTunnelExists):
-		fault = broker.FaultExists
-	case errors.Is(err, errSessionExists) && e.Session == 1:
-		fault = broker.FaultOldSession
-	}
-	d.setupFailed(s, &e.Facts, err)
-	d.later(s, broker.Event{Kind: broker.EventCreateFailed, Tunnel: e.Tunnel, Fault: fault})
-}
-
-func (d *Daemon) setupFailed(s *section, f *broker.Facts, err error) {
-	if d.quiet.allow(d.now, "setup") {
-		d.log.Error("can't make a tunnel", append(d.about(s, f), "error", err)...)
-	}
-}
-
-func (d *Daemon) build(s *section, e *broker.Effect) (_ *port, err error) {
-	fd, err := sock.Connect(e.Local, e.Peer, s.config.Interface)
-	if err != nil {
-		return nil, err
-	}
-	p := &port{
-		id: e.Tunnel, section: s, listener: e.Listener, fd: fd,
-		peer: sock.NewPeer(e.Peer), local: e.Local, name: e.Interface(),
-	}
-	defer func() {
-		if err != nil {
-			d.rescue(p)
-			p.closeSocket()
-		}
-	}()
-	if err := d.datapath.create(d, p, e); err != nil {
-		return nil, err
-	}
-	if err := d.poller.Add(fd, tokenTunnel|uint64(e.Tunnel), poll.Read); err != nil {
-		return nil, err
-	}
-	if !s.careful {
-		d.raiseLater(p, &e.Facts)
-		return p, nil
-	}
-	if err := d.datapath.raise(d, p, e.MTU); err != nil {
-		return nil, err
-	}
-	s.careful = false
-	return p, nil
-}
-
-// maxStrays bounds rescue: more small datagrams than a socket can hold.
-const maxStrays = 1024
-
-// rescue takes out of a socket that is going to be closed what strangers sent
-// between bind and connect, and what its peer sent at last, which may be the
-// handshake for its next tunnel, and hands it in as a listener's.
-func (d *Daemon) rescue(p *port) {
-	for range maxStrays {
-		n, own, from, err := sock.Receive(p.fd, d.buffer[:], &p.peer)
-		if err == unix.EAGAIN {
-			return
-		}
-		if own {
-			from = p.peer.Addr()
-		}
-		if err == nil {
-			if s, listener, ok := d.entrance(p.listener, p.local); ok {
-				d.later(s, broker.Event{
-					Kind: broker.EventDatagram, Listener: listener, Peer: from, Local: p.local,
-					Data: append([]byte(nil), d.buffer[:n]...),
-				})
-			}
-		}
 	}
 }
 

@@ -17,31 +17,38 @@ const (
 	maxSilent = 8
 )
 
-// listenersReady takes in what came to listeners, a batch from each. Where a turn
-// has no room for all, the next one begins with those that were left out.
+// listenersReady takes in what came to listeners, a batch from each, and another
+// one from those that had more. Where a turn has no room for all, the next one
+// begins with those that were left out.
 func (d *Daemon) listenersReady(events []poll.Event) {
-	served, first := 0, d.listenFirst
+	first := d.listenFirst
 	d.listenFirst = 0
-	for i := range events {
-		at := (first + i) % len(events)
-		ev := &events[at]
-		if ev.Token&tokenKind != tokenListener {
-			continue
+	var empty [batch]bool
+	for served, more := 0, true; more; {
+		more = false
+		for i := range events {
+			at := (first + i) % len(events)
+			ev := &events[at]
+			if ev.Token&tokenKind != tokenListener || empty[at] {
+				continue
+			}
+			if served++; served > batches {
+				d.listenFirst = at
+				return
+			}
+			empty[at] = !d.listenerReady(ev)
+			more = more || !empty[at]
 		}
-		if served++; served > batches {
-			d.listenFirst = at
-			return
-		}
-		d.listenerReady(ev)
 	}
 }
 
-// listenerReady takes in one batch of datagrams.
-func (d *Daemon) listenerReady(ev *poll.Event) {
+// listenerReady takes in one batch of datagrams; it tells whether there may be
+// more.
+func (d *Daemon) listenerReady(ev *poll.Event) bool {
 	index := uint32(ev.Token)
 	s, l := d.listener(index)
 	if l == nil {
-		return
+		return false
 	}
 	datagrams, faults := l.Receive()
 	for i := range datagrams {
@@ -61,6 +68,7 @@ func (d *Daemon) listenerReady(ev *poll.Event) {
 		d.closeSection(s)
 		d.retryAt = d.now + retryGap
 	}
+	return len(datagrams) == sock.Batch
 }
 
 // handshake hands in a datagram that came to a listener, or should have.

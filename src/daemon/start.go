@@ -204,10 +204,26 @@ func (d *Daemon) raiseFiles(tunnels, others int) int {
 		}
 		_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
 	}
-	capacity := int(min(limit.Cur, 1<<20)) - others
+	files := int(min(limit.Cur, 1<<20))
+	d.widen(min(files, tunnels+others))
+	capacity := files - others
 	if capacity < tunnels {
 		d.log.Warn("fewer tunnels than max_tunnels: the process may not open more files",
 			"tunnels", max(1, capacity), "max_tunnels", tunnels, "nofile", limit.Cur)
 	}
 	return max(1, min(capacity, tunnels))
+}
+
+// widest is how many descriptors the table is made for in advance; they take 32 kB
+// of the kernel's memory.
+const widest = 4096
+
+// widen has the table of descriptors grow now. Each time that it doubles, in a
+// process with threads, the kernel waits for all processors to have passed a
+// point of rest (expand_fdtable in fs/file.c): 10 ms and more, in which
+// clients would wait.
+func (d *Daemon) widen(files int) {
+	if fd, err := unix.FcntlInt(uintptr(d.wake.FD()), unix.F_DUPFD_CLOEXEC, min(files, widest)-1); err == nil {
+		_ = unix.Close(fd)
+	}
 }

@@ -122,6 +122,7 @@ func (d *Daemon) collectUpgrade() {
 func (d *Daemon) replace(u *upgrade) error {
 	d.askAll()
 	d.settle()
+	d.createAll()
 	d.unstore()
 	for _, s := range d.sections {
 		if s != nil {

@@ -63,18 +63,18 @@ func BenchmarkListener(b *testing.B) {
 			at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), l.Addr().Port())
 			c, request := pump(b, at)
 			b.ReportAllocs()
-			for n := 0; n < b.N; n += batch {
-				for range batch {
+			for n := 0; n < b.N; n += Batch {
+				for range Batch {
 					unix.Write(c.fd, request)
 				}
 				got, _ := l.Receive()
 				for _, d := range got {
 					l.Queue(d.Local.Addr(), d.Peer, d.Data)
 				}
-				if sent, err := l.Flush(); sent != batch || err != nil {
+				if sent, err := l.Flush(); sent != Batch || err != nil {
 					b.Fatal(sent, err)
 				}
-				for range batch {
+				for range Batch {
 					unix.Read(c.fd, request)
 				}
 			}

@@ -11,8 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Batch is how many datagrams one call of Receive takes, and Queue keeps.
+const Batch = 32
+
 const (
-	batch       = 32   // datagrams in one system call
 	slotSize    = 2048 // bytes of a received datagram; the largest message on the wire is a probe of 1500
 	listenerBuf = 4 << 20
 )
@@ -40,13 +42,13 @@ type Listener struct {
 	local    netip.AddrPort // as bound
 	wildcard bool
 
-	in        [batch]mmsghdr
-	inIov     [batch]unix.Iovec
-	inAddr    [batch]sockaddr
-	inControl [batch]control
+	in        [Batch]mmsghdr
+	inIov     [Batch]unix.Iovec
+	inAddr    [Batch]sockaddr
+	inControl [Batch]control
 	inUsed    int // headers the kernel has written to
 	buf       []byte
-	datagrams [batch]Datagram
+	datagrams [Batch]Datagram
 
 	out outbox
 }
@@ -94,7 +96,7 @@ func FromFD(fd int) (*Listener, error) {
 	if !local.IsValid() {
 		return nil, fmt.Errorf("descriptor %d is no UDP socket: %w", fd, unix.EAFNOSUPPORT)
 	}
-	l := &Listener{fd: fd, local: local, wildcard: local.Addr().IsUnspecified(), buf: make([]byte, batch*slotSize), inUsed: batch}
+	l := &Listener{fd: fd, local: local, wildcard: local.Addr().IsUnspecified(), buf: make([]byte, Batch*slotSize), inUsed: Batch}
 	for i := range l.in {
 		l.inIov[i].Base = &l.buf[i*slotSize]
 		l.inIov[i].SetLen(slotSize)
@@ -170,7 +172,7 @@ func (l *Listener) Receive() (datagrams []Datagram, faults int) {
 	}
 	l.inUsed = 0
 	for range 4 {
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(l.fd), uintptr(unsafe.Pointer(&l.in)), batch, unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(l.fd), uintptr(unsafe.Pointer(&l.in)), Batch, unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			l.inUsed = int(n)

@@ -12,8 +12,8 @@ const queued = 64 // bytes of a datagram that Queue can keep
 
 // outbox holds answers until they go out in one system call.
 type outbox struct {
-	msgs  [batch]mmsghdr
-	slots [batch]outSlot
+	msgs  [Batch]mmsghdr
+	slots [Batch]outSlot
 	n     int
 	sent  int   // since the last Flush
 	err   error // first one since the last Flush
@@ -75,7 +75,7 @@ func (o *outbox) prepare(i int, pktinfo bool, local netip.Addr, peer netip.AddrP
 // the interface). It overtakes what is queued. The error is a bare errno: EAGAIN and ENOBUFS when there is no room,
 // EMSGSIZE, EINVAL for an address of the wrong family or one that is not local any more, ENETUNREACH and the like.
 func (l *Listener) Send(local netip.Addr, peer netip.AddrPort, data []byte) error {
-	if l.out.n == batch {
+	if l.out.n == Batch {
 		l.flush()
 	}
 	i := l.out.n // a free slot
@@ -112,7 +112,7 @@ func (l *Listener) Queue(local netip.Addr, peer netip.AddrPort, data []byte) {
 	s.iov.Base = &s.data[0]
 	s.iov.SetLen(copy(s.data[:], data))
 	l.out.n++
-	if l.out.n == batch {
+	if l.out.n == Batch {
 		l.flush()
 	}
 }

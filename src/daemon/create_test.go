@@ -1,0 +1,74 @@
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"tunneldigger/src/broker"
+	"tunneldigger/src/cookie"
+	"tunneldigger/src/wire"
+)
+
+// diary is a datapath that notes what it makes, and how many clients have heard of their tunnels by then.
+type diary struct {
+	noDatapath
+	lines *[]string
+}
+
+func (p diary) create(d *Daemon, _ *port, e *broker.Effect) error {
+	*p.lines = append(*p.lines, fmt.Sprint("create ", e.Tunnel, ", up ", d.sections[0].core.Stats().Opened))
+	return nil
+}
+
+// Many clients at once: their tunnels are made in a row, a bounded number in a turn, and then all of them are told.
+func TestCreateInARow(t *testing.T) {
+	const clients = createsPerTurn + 5
+	d, _ := started(t, 1)
+	var lines []string
+	d.datapath = diary{lines: &lines}
+	s := d.sections[0]
+	s.config.MaxTunnels = clients
+	s.core = broker.New(*s.config, d.coreOptions(s, clients))
+	local := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), s.config.Ports[0])
+	for i := range clients {
+		peer := netip.AddrPortFrom(local.Addr(), uint16(20000+i))
+		c := d.jar.Issue(peer, cookie.Tick(d.now))
+		d.handshake(s, 0, peer, local, wire.AppendPrepare(nil, c[:], fmt.Append(nil, "node", i), 1, 0))
+	}
+	if len(lines) != 0 || len(d.creates) != clients || d.timeout() != 0 {
+		t.Fatalf("%d made, %d wait, the loop sleeps %v", len(lines), len(d.creates), d.timeout())
+	}
+	d.createSome()
+	if up := s.core.Stats().Opened; len(lines) != createsPerTurn || up != createsPerTurn || len(d.creates) != 5 {
+		t.Errorf("after a turn %d made, %d told, %d left", len(lines), up, len(d.creates))
+	}
+	d.createAll()
+	if up := s.core.Stats().Opened; up != clients || len(d.creates) != 0 {
+		t.Errorf("in the end %d told, %d left", up, len(d.creates))
+	}
+	for i, l := range lines {
+		if want := fmt.Sprint("create ", 100+i, ", up ", i/createsPerTurn*createsPerTurn); l != want {
+			t.Errorf("%q, want %q", l, want)
+		}
+	}
+}
+
+// The table of descriptors has room for all tunnels from the start.
+func TestTableOfDescriptors(t *testing.T) {
+	d, _ := started(t, 1)
+	d.sections[0].config.MaxTunnels = 1000
+	d.config.Brokers[0].MaxTunnels = 1000
+	d.shares()
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, size, _ := strings.Cut(string(text), "FDSize:")
+	n := 0
+	if _, err := fmt.Sscan(size, &n); err != nil || n < 1000 {
+		t.Errorf("room for %d descriptors: %v", n, err)
+	}
+}
