@@ -16,7 +16,7 @@ import (
 const (
 	tunnels   = 1000
 	clientGap = 100 * time.Millisecond // between two keepalives of one client: 10 000 a second from all
-	rounds    = 5
+	rounds    = 12                     // ticks tell user from system: a hundred a second, so that few would tell little
 	round     = 4 * time.Second
 )
 

@@ -14,7 +14,7 @@ import (
 const (
 	many        = 500 // tunnels
 	parallel    = 100 // clients that are being set up at a time
-	setupRounds = 3   // of each kind, the best of which counts
+	setupRounds = 5   // of each kind, the best of which counts
 	floodRounds = 2
 	floodRound  = 3 * time.Second
 	quietRounds = 2

@@ -186,7 +186,7 @@ func (b *Broker) tunnelEvent(now time.Duration, ev *Event, t *tunnel) {
 func (b *Broker) Tick(now time.Duration, out []Effect) []Effect {
 	b.out = out
 	for len(b.deadlines) > 0 && b.deadlines[0].attendable(now) {
-		b.attend(now, b.deadlines[0])
+		b.attend(now, b.deadlines[0].tunnel)
 	}
 	b.release(now)
 	for {

@@ -1,9 +1,19 @@
 package broker
 
-import "container/heap"
+import (
+	"container/heap"
+	"time"
+)
 
 // deadlines orders the tunnels by when they next need attention.
-type deadlines []*tunnel
+type deadlines []deadline
+
+// deadline has a copy of the tunnel's due time: to put thousands in order by
+// looking into each would be a cache miss a time.
+type deadline struct {
+	due time.Duration
+	*tunnel
+}
 
 func (d deadlines) Len() int           { return len(d) }
 func (d deadlines) Less(i, j int) bool { return d[i].due < d[j].due }
@@ -15,13 +25,13 @@ func (d deadlines) Swap(i, j int) {
 func (d *deadlines) Push(x any) {
 	t := x.(*tunnel)
 	t.place = len(*d)
-	*d = append(*d, t)
+	*d = append(*d, deadline{t.due, t})
 }
 
 func (d *deadlines) Pop() any {
 	old := *d
-	t := old[len(old)-1]
-	old[len(old)-1] = nil
+	t := old[len(old)-1].tunnel
+	old[len(old)-1] = deadline{}
 	*d = old[:len(old)-1]
 	t.place = -1
 	return t
@@ -32,6 +42,7 @@ func (d *deadlines) Pop() any {
 func (d *deadlines) schedule(t *tunnel, waits bool) {
 	switch {
 	case waits && t.place >= 0:
+		(*d)[t.place].due = t.due
 		heap.Fix(d, t.place)
 	case waits:
 		heap.Push(d, t)

@@ -61,7 +61,7 @@ func check(t *testing.T, b *Broker) {
 		if waits := tun.state == up || tun.state == destroying; waits != (tun.place >= 0) {
 			fail("tunnel %d in state %d has place %d among the deadlines", id, tun.state, tun.place)
 		}
-		if tun.place >= 0 && (tun.place >= len(b.deadlines) || b.deadlines[tun.place] != tun) {
+		if tun.place >= 0 && (tun.place >= len(b.deadlines) || b.deadlines[tun.place].tunnel != tun) {
 			fail("tunnel %d is not at its place among the deadlines", id)
 		}
 		if tun.mtu < 1280 || tun.mtu > 1446 {
@@ -89,8 +89,8 @@ func check(t *testing.T, b *Broker) {
 		fail("%d tunnels by UUID, %d in all", chained, count)
 	}
 	for i, tun := range b.deadlines {
-		if b.tunnels.get(tun.id) != tun {
-			fail("deadline of a tunnel that is not there")
+		if b.tunnels.get(tun.id) != tun.tunnel || tun.due != tun.tunnel.due {
+			fail("deadline of a tunnel that is not there, or is due at another time")
 		}
 		if parent := (i - 1) / 2; i > 0 && b.deadlines[parent].due > tun.due {
 			fail("the deadlines are out of order")

@@ -75,6 +75,7 @@ type Daemon struct {
 	version  string
 	hooksRun hookCounts
 	promptly time.Duration // until when nothing is left to gather
+	replied  bool          // answers wait at listeners
 	stopBy   time.Duration // when stopping must have ended, 0: not stopping
 	retryAt  time.Duration // when to look again for missing interfaces, 0: none
 	confined bool          // hooks can't have more rights than the broker, for good
@@ -248,6 +249,10 @@ func (d *Daemon) tick() {
 
 // flush sends the answers that wait at the listeners.
 func (d *Daemon) flush() {
+	if !d.replied {
+		return
+	}
+	d.replied = false
 	for _, s := range d.sections {
 		if s == nil {
 			continue

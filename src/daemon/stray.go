@@ -49,6 +49,7 @@ func (d *Daemon) reply(e *broker.Effect) {
 		}
 		_, l = d.listener(uint32(n))
 	}
+	d.replied = true
 	l.Queue(e.Local.Addr(), e.Peer, e.Message())
 }
 

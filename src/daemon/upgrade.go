@@ -124,13 +124,7 @@ func (d *Daemon) replace(u *upgrade) error {
 	d.settle()
 	d.createAll()
 	d.unstore()
-	for _, s := range d.sections {
-		if s != nil {
-			for _, l := range s.listeners {
-				_, _ = l.Flush()
-			}
-		}
-	}
+	d.flush()
 	d.hooks.Freeze()
 	defer d.hooks.Thaw()
 	fds := d.descriptors()
