@@ -108,8 +108,12 @@ func (b *Broker) prepare(now time.Duration, from pair, listener int, payload []b
 		return
 	}
 	if waiting, ok := b.queue.Get(from); ok {
-		*waiting = r
-		return
+		if waiting.uuid == r.uuid {
+			*waiting = r
+			return
+		}
+		// Somebody else, who has to come within limits of its own.
+		b.queue.Remove(func(q *request) bool { return q.pair == from }, func(*request) {})
 	}
 	if t := b.pairs[from]; t != nil {
 		if b.why == ClosedRemoved { // another section may have the port now

@@ -79,3 +79,19 @@ func TestQueueIsShared(t *testing.T) {
 	// Usage counts those who wait.
 	r.listener(bob, wire.AppendUsageRequest(nil, unique)).is(fmt.Sprintf("bob ← USAGE %d", 7*65535/100))
 }
+
+// Who waits under one UUID and comes again under another is a newcomer, within that one's limit.
+func TestAnotherUUIDInTheQueue(t *testing.T) {
+	c := quiet
+	c.MaxTunnels, c.RateInterval, c.PerUUID = 100, 2*s, config.Rate{Count: 1, Time: 60 * s}
+	r := newRig(t, c, Options{})
+	r.up(alice, "a", 1, unique)
+	r.prepare(bob, "b", 1, unique).is("# queued b")
+	r.prepare(bob, "a", 1, unique)
+	same(t, r.lines()[:2], "bob ← ERROR", "# refused a: too many connections with this UUID")
+	r.prepare(carol, "c", 1, unique).is("# queued c")
+	r.prepare(carol, "d", 1, unique).is("# queued d")
+	if got := r.Limits(r.now); r.Waiting() != 1 || got.UUIDs != 4 {
+		t.Errorf("%d wait, %+v", r.Waiting(), got)
+	}
+}

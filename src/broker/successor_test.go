@@ -100,7 +100,7 @@ func TestSuccessorInQueue(t *testing.T) {
 	r := newRig(t, c, Options{})
 	r.up(bob, "b", 1, unique)
 	r.prepare(alice, "a", 7, unique).is("# queued a")
-	r.prepare(alice, "z", 8, unique).is()
+	r.prepare(alice, "z", 8, unique).is("# queued z")
 	if r.Waiting() != 1 {
 		t.Errorf("%d wait", r.Waiting())
 	}

@@ -124,8 +124,8 @@ func TestAnswers(t *testing.T) {
 	if st, err := os.Stat(r.path); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v %v", st.Mode(), err)
 	}
-	if r.Callers() != 0 {
-		t.Errorf("%d callers are left", r.Callers())
+	if len(r.callers) != 0 {
+		t.Errorf("%d callers are left", len(r.callers))
 	}
 }
 
@@ -155,7 +155,7 @@ func TestLateAnswer(t *testing.T) {
 	if got, err := readAll(fd); string(got) != "ok\ndone\n" || err != nil {
 		t.Errorf("got %q %v", got, err)
 	}
-	if r.asks[0].FD() != -1 || next.Callers() != 0 {
+	if r.asks[0].FD() != -1 || len(next.callers) != 0 {
 		t.Error("a caller is left")
 	}
 }
@@ -173,7 +173,7 @@ func TestCallersAreFewAndPatienceEnds(t *testing.T) {
 			idle = append(idle, fd)
 		}
 	}
-	r.until("a full house", func() bool { return r.Callers() == MaxCallers })
+	r.until("a full house", func() bool { return len(r.callers) == MaxCallers })
 	if len(idle) > MaxCallers+backlog+1 {
 		t.Errorf("%d callers were let in", len(idle))
 	}
@@ -195,7 +195,7 @@ func TestCallersAreFewAndPatienceEnds(t *testing.T) {
 	}
 	r.now += patience / 2
 	r.Tick(r.now)
-	if r.Callers() != MaxCallers {
+	if len(r.callers) != MaxCallers {
 		t.Error("dropped too early")
 	}
 	// All of them in turn are dropped, and then there is room for one who speaks.
@@ -234,7 +234,7 @@ func TestTrickle(t *testing.T) {
 		r.Tick(r.now)
 		r.now += patience / 2
 		r.Tick(r.now)
-		if r.Callers() == 0 {
+		if len(r.callers) == 0 {
 			if step < 8 {
 				t.Errorf("dropped after %v", r.now)
 			}
@@ -260,7 +260,7 @@ func TestGarbage(t *testing.T) {
 			r.Ready()
 		}
 		unix.Shutdown(fd, unix.SHUT_RDWR)
-		r.until("gone", func() bool { return r.Callers() == 0 })
+		r.until("gone", func() bool { return len(r.callers) == 0 })
 	}
 }
 

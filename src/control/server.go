@@ -81,9 +81,6 @@ func (s *Server) Path() string { return s.file.path }
 // FD is the descriptor to watch for reading.
 func (s *Server) FD() int { return s.epoll }
 
-// Callers is how many are being served.
-func (s *Server) Callers() int { return len(s.callers) }
-
 // Ready serves one caller by one step: a turn of the loop, which has more to
 // do, is never long because of callers. The kernel takes them in turns.
 func (s *Server) Ready() {

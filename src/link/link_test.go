@@ -84,7 +84,6 @@ func TestRequests(t *testing.T) {
 		{"UpAttach", func() error { return c.UpAttach(7, 1446, 3) }, unix.RTM_SETLINK,
 			change(7, up, func(m *nl.Message) { m.U32(4, 1446); m.U32(10, 3) })},
 		{"SetMTU", func() error { return c.SetMTU(7, 1280) }, unix.RTM_SETLINK, change(7, 0, func(m *nl.Message) { m.U32(4, 1280) })},
-		{"Attach", func() error { return c.Attach(7, 3) }, unix.RTM_SETLINK, change(7, 0, func(m *nl.Message) { m.U32(10, 3) })},
 		{"Detach", func() error { return c.Detach(7) }, unix.RTM_SETLINK, change(7, 0, func(m *nl.Message) { m.U32(10, 0) })},
 		{"Isolate", func() error { return c.Isolate(7) }, unix.RTM_NEWLINK, change(7, 0, func(m *nl.Message) {
 			defer m.End(m.Nest(18))

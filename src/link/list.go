@@ -25,25 +25,22 @@ type Link struct {
 // List calls f for every interface. One may come twice, or be gone when it comes: what a Monitor that was opened before reports
 // after the list makes it right. f must not use the Conn.
 func (c *Conn) List(f func(Link)) error {
-	return c.dump("list interfaces", 0, func() {}, func(e Link, name, _ []byte) {
+	const op = "list interfaces"
+	c.query(op, 0)
+	var bad error
+	err := c.nl.Dump(func() { bad = nil }, func(_ nl.Header, body []byte) {
+		e, name, _, err := parse(body)
+		if err != nil {
+			bad = fmt.Errorf("%s: %w", op, err)
+			return
+		}
 		e.Name = string(name)
 		f(e)
 	})
-}
-
-// Ports counts the ports of a master. That takes a list, so it is not for every tunnel.
-func (c *Conn) Ports(master string) (int, error) {
-	index, err := c.Index(master)
-	if err != nil {
-		return 0, err
+	if err == nil {
+		err = bad
 	}
-	n := 0
-	err = c.dump("list the ports of "+master, index, func() { n = 0 }, func(e Link, _, _ []byte) {
-		if e.Master == index { // old kernels list all interfaces
-			n++
-		}
-	})
-	return n, err
+	return err
 }
 
 // IsBridge tells whether an interface is a bridge.
@@ -64,26 +61,6 @@ func (c *Conn) IsBridge(name string) (bool, error) {
 		err = bad
 	}
 	return bridge, err
-}
-
-func (c *Conn) dump(op string, master int, begin func(), each func(e Link, name, kind []byte)) error {
-	m := c.query(op, 0)
-	if master != 0 {
-		m.U32(unix.IFLA_MASTER, uint32(master))
-	}
-	var bad error
-	err := c.nl.Dump(func() { bad = nil; begin() }, func(_ nl.Header, body []byte) {
-		e, name, kind, err := parse(body)
-		if err != nil {
-			bad = fmt.Errorf("%s: %w", op, err)
-			return
-		}
-		each(e, name, kind)
-	})
-	if err == nil {
-		err = bad
-	}
-	return err
 }
 
 func (c *Conn) query(op string, index int) *nl.Message {

@@ -15,8 +15,10 @@ func (c *Conn) Up(index, mtu int) error {
 	return c.nl.Do(nil)
 }
 
-// UpAttach sets the MTU, attaches the interface to the master and brings it up, in one request. Should one of them fail the ones before
-// may have been done: Detach, or remove the interface. Errors as with Attach.
+// UpAttach sets the MTU, makes the interface a port of the master (a bridge, a batman-adv interface and the like) and brings it up, in one
+// request. Should one of them fail the ones before may have been done: Detach, or remove the interface. A bridge may lower its own MTU
+// then, see GuardMTU. EXFULL: the bridge has MaxPorts; EINVAL: no such master; EOPNOTSUPP: it takes no ports; ELOOP: it is a port of the
+// interface.
 func (c *Conn) UpAttach(index, mtu, master int) error {
 	m := c.change("bring interface up and attach it", unix.RTM_SETLINK, index, unix.IFF_UP)
 	m.U32(unix.IFLA_MTU, uint32(mtu))
@@ -30,13 +32,6 @@ func (c *Conn) SetMTU(index, mtu int) error {
 	return c.nl.Do(nil)
 }
 
-// Attach makes the interface a port of the master: a bridge, a batman-adv interface and the like. A bridge may lower its own MTU then, see
-// GuardMTU. EXFULL: the bridge has MaxPorts; EINVAL: no such master; EOPNOTSUPP: it takes no ports; ELOOP: it is a port of the interface.
-func (c *Conn) Attach(index, master int) error {
-	c.change("attach interface", unix.RTM_SETLINK, index, 0).U32(unix.IFLA_MASTER, uint32(master))
-	return c.nl.Do(nil)
-}
-
 // Detach takes the interface from its master, if it has one.
 func (c *Conn) Detach(index int) error {
 	c.change("detach interface", unix.RTM_SETLINK, index, 0).U32(unix.IFLA_MASTER, 0)
@@ -44,7 +39,7 @@ func (c *Conn) Detach(index int) error {
 }
 
 // Isolate keeps a bridge port from exchanging frames with the other isolated ones. It is a property of the port, so only after
-// Attach: EOPNOTSUPP or EINVAL if the interface is no port of a bridge.
+// UpAttach: EOPNOTSUPP or EINVAL if the interface is no port of a bridge.
 func (c *Conn) Isolate(index int) error { return c.SetIsolated(index, true) }
 
 // SetIsolated is Isolate, or takes it back.

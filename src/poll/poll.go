@@ -92,11 +92,6 @@ func (p *Poller) Add(fd int, token uint64, events Interest) error {
 	return p.control(unix.EPOLL_CTL_ADD, fd, token, events)
 }
 
-// Modify changes token and interest of a watched descriptor.
-func (p *Poller) Modify(fd int, token uint64, events Interest) error {
-	return p.control(unix.EPOLL_CTL_MOD, fd, token, events)
-}
-
 // Remove stops watching fd. To be called before fd is closed: if a duplicate lives on, in another process perhaps, the kernel would
 // go on reporting it.
 func (p *Poller) Remove(fd int) error {

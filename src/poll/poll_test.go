@@ -76,7 +76,7 @@ func TestEvents(t *testing.T) {
 	if ev := wait(t, p, 0); ev != (Event{}) {
 		t.Errorf("read: %+v", ev)
 	}
-	if err := p.Modify(a, 1, Read|Write); err != nil {
+	if err := errors.Join(p.Remove(a), p.Add(a, 1, Read|Write)); err != nil {
 		t.Fatal(err)
 	}
 	if ev := await(t, p); ev != (Event{Token: 1, Writable: true}) {

@@ -30,10 +30,9 @@ type control [5]uint64
 
 // Datagram is one received datagram.
 type Datagram struct {
-	Peer      netip.AddrPort // the sender
-	Local     netip.AddrPort // where it was sent to, never a wildcard
-	Data      []byte         // belongs to the Listener
-	Truncated bool           // it was longer than Data
+	Peer  netip.AddrPort // the sender
+	Local netip.AddrPort // where it was sent to, never a wildcard
+	Data  []byte         // belongs to the Listener; a longer one than 2048 bytes is cut
 }
 
 // Listener is an unconnected UDP socket.
@@ -204,7 +203,6 @@ func (l *Listener) collect() []Datagram {
 		}
 		d.Peer = l.inAddr[i].get()
 		d.Data = l.buf[i*slotSize : i*slotSize+int(min(m.len, slotSize)) : (i+1)*slotSize]
-		d.Truncated = m.hdr.Flags&unix.MSG_TRUNC != 0
 		kept++
 	}
 	return l.datagrams[:kept]
