@@ -28,7 +28,6 @@ func (d *Daemon) createSome() {
 	if n == 0 {
 		return
 	}
-	d.rises.newcomer = d.now
 	for i := range d.creates[:n] {
 		d.create(d.creates[i].section, &d.creates[i].effect)
 	}
@@ -36,6 +35,7 @@ func (d *Daemon) createSome() {
 	clear(d.creates[rest:])
 	d.creates = d.creates[:rest]
 	d.settle()
+	d.rises.newcomer = d.now // which has moved on by the time that it took
 }
 
 // createAll leaves no tunnel half asked for.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"tunneldigger/src/broker"
+	"tunneldigger/src/config"
 	"tunneldigger/src/cookie"
 	"tunneldigger/src/wire"
 )
@@ -23,6 +24,15 @@ func (p diary) create(d *Daemon, _ *port, e *broker.Effect) error {
 	return nil
 }
 
+// askFor hands in a client's PREPARE.
+func (d *Daemon) askFor(port uint16, uuid string) {
+	s := d.sections[0]
+	local := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), s.config.Ports[0])
+	peer := netip.AddrPortFrom(local.Addr(), port)
+	c := d.jar.Issue(peer, cookie.Tick(d.now))
+	d.handshake(s, 0, peer, local, wire.AppendPrepare(nil, c[:], []byte(uuid), 1, 0))
+}
+
 // Many clients at once: their tunnels are made in a row, a bounded number in a turn, and then all of them are told.
 func TestCreateInARow(t *testing.T) {
 	const clients = createsPerTurn + 5
@@ -32,11 +42,8 @@ func TestCreateInARow(t *testing.T) {
 	s := d.sections[0]
 	s.config.MaxTunnels = clients
 	s.core = broker.New(*s.config, d.coreOptions(s, clients))
-	local := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), s.config.Ports[0])
 	for i := range clients {
-		peer := netip.AddrPortFrom(local.Addr(), uint16(20000+i))
-		c := d.jar.Issue(peer, cookie.Tick(d.now))
-		d.handshake(s, 0, peer, local, wire.AppendPrepare(nil, c[:], fmt.Append(nil, "node", i), 1, 0))
+		d.askFor(uint16(20000+i), fmt.Sprint("node", i))
 	}
 	if len(lines) != 0 || len(d.creates) != clients || d.timeout() != 0 {
 		t.Fatalf("%d made, %d wait, the loop sleeps %v", len(lines), len(d.creates), d.timeout())
@@ -53,6 +60,21 @@ func TestCreateInARow(t *testing.T) {
 		if want := fmt.Sprint("create ", 100+i, ", up ", i/createsPerTurn*createsPerTurn); l != want {
 			t.Errorf("%q, want %q", l, want)
 		}
+	}
+}
+
+// A reload does not change what a tunnel is made with that a client was promised before.
+func TestCreateBeforeReload(t *testing.T) {
+	d, _ := started(t, 1)
+	d.read = func() (*config.Config, error) {
+		if up := d.sections[0].core.Stats().Opened; up != 1 {
+			t.Errorf("%d told before the reload", up)
+		}
+		return d.config, nil
+	}
+	d.askFor(20000, "node")
+	if _, err := d.reload(); err != nil {
+		t.Fatal(err)
 	}
 }
 

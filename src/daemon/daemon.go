@@ -186,7 +186,7 @@ func (d *Daemon) timeout() time.Duration {
 	if d.retryAt != 0 {
 		at(d.retryAt)
 	}
-	if d.moving || len(d.creates) > 0 {
+	if d.moving || d.replied || len(d.creates) > 0 {
 		at(d.now)
 	}
 	if t, ok := d.control.Due(); ok {
@@ -282,7 +282,8 @@ func (d *Daemon) settle() {
 	for i := 0; i < len(d.queue); i++ {
 		q := &d.queue[i]
 		s := q.section
-		if q.event.Kind == broker.EventCreated { // it took its time, which is counted
+		switch q.event.Kind {
+		case broker.EventCreated, broker.EventCreateFailed: // it took its time, which is counted
 			d.now = d.clock.now()
 		}
 		d.effects = s.core.Handle(d.now, &q.event, d.effects[:0])

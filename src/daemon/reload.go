@@ -35,6 +35,7 @@ func (d *Daemon) reload() (text string, err error) {
 	}
 	d.tell(notify.Reloading())
 	defer d.tell(notify.Ready)
+	d.createAll() // with the interface that its client came to
 	var next *reloading
 	if d.read == nil {
 		err = errNoReader

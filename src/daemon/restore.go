@@ -198,7 +198,9 @@ func (d *Daemon) restorePort(c *carriedPort) {
 	if c.section < len(d.sections) {
 		p.section = d.sections[c.section]
 	}
+	p.stored = p.stored && d.store.systemd != nil
 	if p.section == nil || !p.section.core.Holds(p.id) || d.ports.get(p.id) != nil {
+		d.release(p)
 		p.closeSocket()
 		return
 	}
@@ -206,11 +208,11 @@ func (d *Daemon) restorePort(c *carriedPort) {
 		unix.CloseOnExec(p.fd)
 		if err := d.poller.Add(p.fd, tokenTunnel|uint64(p.id), poll.Read); err != nil {
 			d.log.Error("a tunnel's socket was lost", "broker", p.section.config.Name, "tunnel", p.id, "error", err)
+			d.release(p)
 			p.closeSocket()
 			return
 		}
 	}
-	p.stored = p.stored && d.store.systemd != nil
 	if info, ok := p.section.core.Next(p.id); c.rising && ok && info.Tunnel == p.id {
 		d.raiseLater(p, &info.Facts)
 		p.rise.mtu = c.mtu

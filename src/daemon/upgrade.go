@@ -120,9 +120,11 @@ func (d *Daemon) collectUpgrade() {
 // replace puts the new program into the place of this one: it comes back only
 // when that fails.
 func (d *Daemon) replace(u *upgrade) error {
-	d.askAll()
-	d.settle()
-	d.createAll()
+	for first := true; first || len(d.creates) > 0 || len(d.verifier.waiting) > 0; first = false {
+		d.askAll()
+		d.settle()
+		d.createAll()
+	}
 	d.unstore()
 	d.flush()
 	d.hooks.Freeze()
