@@ -3,11 +3,11 @@ package daemon
 import (
 	"errors"
 
+	"golang.org/x/sys/unix"
+
 	"tunneldigger/src/broker"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/sock"
-
-	"golang.org/x/sys/unix"
 )
 
 // createsPerTurn bounds how long standing tunnels wait for new ones.
