@@ -187,6 +187,8 @@ func TestCrashWithADamagedStore(t *testing.T) {
 	one, two := b.peer(), b.peer()
 	one.tunnel, two.tunnel = one.prepare("one"), two.prepare("two")
 	m.await(3)
+	_ = b.cmd.Process.Kill()
+	_ = b.cmd.Wait()
 	for _, s := range m.stored() {
 		if s.name != "state" {
 			continue
@@ -199,8 +201,6 @@ func TestCrashWithADamagedStore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_ = b.cmd.Process.Kill()
-	_ = b.cmd.Wait()
 	b.start(m.stored(), env...)
 	b.await("tunnels_kept=1 tunnels_lost=1")
 	two.probe()

@@ -72,12 +72,15 @@ func (b *broker) program() string { return filepath.Join(b.dir, "tunneldigger-br
 
 func (b *broker) configure(more string) {
 	b.Helper()
-	text := fmt.Sprintf("config broker 'wan'\n\tlist address '127.0.0.1'\n\tlist port '%d'\n\toption pmtu '1400'\n\toption connection_rate_limit '0'\n"+
-		"config hooks\n\toption session_up '%s/up'\n%s", b.port, b.dir, more)
+	text := fmt.Sprintf("config broker 'wan'\n\tlist address '%v'\n\tlist port '%d'\n\toption pmtu '1400'\n\toption connection_rate_limit '0'\n"+
+		"config hooks\n\toption session_up '%s/up'\n%s", host, b.port, b.dir, more)
 	if err := os.WriteFile(filepath.Join(b.dir, "etc", "tunneldigger-broker"), []byte(text), 0o644); err != nil {
 		b.Fatal(err)
 	}
 }
+
+// host is the broker's address, where no client gets a port: they are at 127.0.0.1, and so are those of other tests that run now.
+var host = net.IPv4(127, 9, byte(os.Getpid()>>8), byte(os.Getpid()))
 
 func newBroker(t *testing.T) *broker {
 	t.Helper()
@@ -86,7 +89,7 @@ func newBroker(t *testing.T) *broker {
 		t.Fatal(err)
 	}
 	b := &broker{T: t, dir: t.TempDir()}
-	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: host})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +201,7 @@ type peer struct {
 
 func (b *broker) peer() *peer {
 	b.Helper()
-	conn, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: b.port})
+	conn, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: host, Port: b.port})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -353,7 +356,7 @@ func TestUpgradeFails(t *testing.T) {
 	}
 	p.probe()
 	// And then all is well, a changed configuration included.
-	b.configure("config broker 'lan'\n\tlist port '" + fmt.Sprint(b.port+1) + "'\n\tlist address '127.0.0.1'\n\toption tunnel_id_base '5000'\n")
+	b.configure("config broker 'lan'\n\tlist port '" + fmt.Sprint(b.port+1) + "'\n\tlist address '" + host.String() + "'\n\toption tunnel_id_base '5000'\n")
 	if text, status := b.call("upgrade"); status != 0 {
 		t.Fatalf("status %d: %s", status, text)
 	}
