@@ -38,7 +38,7 @@ func (d *Daemon) createSome() {
 	d.rises.newcomer = d.now // which has moved on by the time that it took
 }
 
-// createAll leaves no tunnel half asked for.
+// createAll makes all that wait, where the next step needs the books in order.
 func (d *Daemon) createAll() {
 	for len(d.creates) > 0 {
 		d.createSome()
