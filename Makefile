@@ -142,7 +142,7 @@ fuzz: go
 	@mkdir -p build; \
 	grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' src | while IFS=: read -r file func; do \
 		echo "== $${func#func } in $${file%/*}, $(FUZZTIME)"; \
-		$(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "./$${file%/*}" 2>&1 | tee build/fuzz.log; \
+		$(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x "./$${file%/*}" 2>&1 | tee build/fuzz.log; \
 		grep -q '^ok' build/fuzz.log || \
 			{ grep -q 'context deadline exceeded' build/fuzz.log && ! grep -q 'Failing input' build/fuzz.log; } || exit 1; \
 	done
