@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,8 +22,9 @@ const (
 	rounds   = 2
 )
 
-// query asks the servers in turn for the addresses of a complete name. An error
-// is the last server's; a name without addresses gives ErrNotFound.
+// query asks the servers in turn for the addresses of a complete name, until one
+// knows. An error is the last server's; a name without addresses gives
+// ErrNotFound.
 func query(servers []netip.AddrPort, name string) (found []netip.Addr, err error) {
 	last := ErrNotFound
 	for range rounds {
@@ -40,7 +42,8 @@ func query(servers []netip.AddrPort, name string) (found []netip.Addr, err error
 	return nil, last
 }
 
-// ask asks one server for both kinds of addresses at once.
+// ask asks one server for both kinds of addresses at once. One that fails for one
+// kind, as some do for IPv6, has told enough when it has addresses of the other.
 func ask(server netip.AddrPort, name string) (found []netip.Addr, err error) {
 	any := netip.IPv4Unspecified()
 	if server.Addr().Is6() {
@@ -63,13 +66,15 @@ func ask(server netip.AddrPort, name string) (found []netip.Addr, err error) {
 	}
 	var buffer [4096]byte
 	var answered [2]bool
+	var refusal error
 	peer := sock.NewPeer(server)
 	for begin := time.Now(); !answered[0] || !answered[1]; {
 		n, own, _, err := sock.Receive(fd, buffer[:], &peer)
 		if err == unix.EAGAIN {
 			left := patience - time.Since(begin)
 			if left <= 0 {
-				return found, fmt.Errorf("%s does not answer: %w", server, unix.ETIMEDOUT)
+				refusal = fmt.Errorf("%s does not answer: %w", server, unix.ETIMEDOUT)
+				break
 			}
 			if err := poll.One(fd, left); err != nil {
 				return found, err
@@ -86,12 +91,35 @@ func ask(server netip.AddrPort, name string) (found []netip.Addr, err error) {
 		if i > 1 || answered[i] {
 			continue
 		}
-		if addresses, ok := answers(buffer[:n]); ok {
+		if addresses, code := answers(buffer[:n]); code >= 0 {
 			answered[i] = true
 			found = append(found, addresses...)
+			if code != noError && code != noSuchName {
+				refusal = fmt.Errorf("%s can't answer: %s", server, codeName(code))
+			}
 		}
 	}
-	return found, nil
+	if len(found) > 0 {
+		return found, nil
+	}
+	return nil, refusal
+}
+
+// Response codes, RFC 1035, section 4.1.1. With all but these two a server says
+// that it does not know, and another may.
+const (
+	noError    = 0
+	noSuchName = 3
+)
+
+func codeName(code int) string {
+	switch code {
+	case 2:
+		return "SERVFAIL"
+	case 5:
+		return "REFUSED"
+	}
+	return "code " + strconv.Itoa(code)
 }
 
 // question makes the query for one name and type, RFC 1035, section 4.
@@ -111,16 +139,18 @@ func question(id uint16, name string, kind uint16) ([]byte, error) {
 
 // answers collects the addresses of a response, RFC 1035, section 4.1.3. Names
 // are not compared: aliases may lie between question and answer, and the server
-// is trusted with the names as it is with the addresses. False: no response.
-func answers(b []byte) (found []netip.Addr, ok bool) {
+// is trusted with the names as it is with the addresses. The code is the
+// response's, below 0 if it is none.
+func answers(b []byte) (found []netip.Addr, code int) {
 	if len(b) < 12 || b[2]&0x80 == 0 {
-		return nil, false
+		return nil, -1
 	}
+	code = int(b[3] & 15)
 	questions, records := binary.BigEndian.Uint16(b[4:]), binary.BigEndian.Uint16(b[6:])
 	at := 12
 	for range questions {
 		if at = skipName(b, at); at < 0 || at+4 > len(b) {
-			return found, true
+			return found, code
 		}
 		at += 4
 	}
@@ -139,7 +169,7 @@ func answers(b []byte) (found []netip.Addr, ok bool) {
 			found = append(found, a.Unmap())
 		}
 	}
-	return found, true
+	return found, code
 }
 
 // skipName gives the place behind a name, -1 if it runs out of b.

@@ -76,7 +76,7 @@ func (f Files) Lookup(host string) ([]netip.Addr, error) {
 		if len(found) > 0 {
 			return found, nil
 		}
-		if err != nil {
+		if errors.Is(last, ErrNotFound) { // that a server does not know is no such answer
 			last = err
 		}
 	}

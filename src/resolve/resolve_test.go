@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -89,6 +91,84 @@ func TestAsk(t *testing.T) {
 	}
 	if found, err := query(at, "a..b"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("no name: got %v %v", found, err)
+	}
+}
+
+// nameServer answers each of the two kinds with a response code, and one of code 0 for
+// A with an address. It counts the questions.
+func nameServer(t *testing.T, codeA, codeAAAA byte, address string) (at netip.AddrPort, asked *atomic.Int32) {
+	t.Helper()
+	server, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	asked = new(atomic.Int32)
+	go func() {
+		buffer := make([]byte, 512)
+		for {
+			n, from, err := server.ReadFromUDP(buffer)
+			if err != nil {
+				return
+			}
+			asked.Add(1)
+			r := slices.Clone(buffer[:n])
+			r[2] |= 0x80
+			r[3] = codeAAAA
+			if r[n-3] == typeA {
+				if r[3] = codeA; codeA == noError && address != "" {
+					r[7] = 1
+					r = append(r, "\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04"...)
+					r = append(r, netip.MustParseAddr(address).AsSlice()...)
+				}
+			}
+			_, _ = server.WriteToUDP(r, from)
+		}
+	}()
+	return server.LocalAddr().(*net.UDPAddr).AddrPort(), asked
+}
+
+// A server that says that it can't answer has not said that there is no such host:
+// the next one is asked. One that says so is believed.
+func TestResponseCodes(t *testing.T) {
+	type codes struct {
+		a, aaaa byte
+		address string
+	}
+	knows := codes{0, 0, "192.0.2.5"}
+	for _, c := range []struct {
+		name   string
+		first  codes
+		second codes
+		found  string
+		fault  string
+		asked  int32 // questions to the second server
+	}{
+		{"SERVFAIL", codes{2, 2, ""}, knows, "192.0.2.5", "", 2},
+		{"REFUSED", codes{5, 5, ""}, knows, "192.0.2.5", "", 2},
+		{"FORMERR", codes{1, 1, ""}, knows, "192.0.2.5", "", 2},
+		{"NXDOMAIN", codes{3, 3, ""}, knows, "", "no such host", 0},
+		{"no address", codes{0, 0, ""}, knows, "", "no such host", 0},
+		{"one kind fails", codes{0, 2, "192.0.2.7"}, knows, "192.0.2.7", "", 0},
+		{"one kind fails, the other is empty", codes{0, 2, ""}, knows, "192.0.2.5", "", 2},
+		{"both fail", codes{2, 2, ""}, codes{5, 5, ""}, "", "can't answer: REFUSED", 2 * rounds},
+		{"a rare one", codes{9, 9, ""}, codes{9, 9, ""}, "", "can't answer: code 9", 2 * rounds},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			one, _ := nameServer(t, c.first.a, c.first.aaaa, c.first.address)
+			two, asked := nameServer(t, c.second.a, c.second.aaaa, c.second.address)
+			found, err := query([]netip.AddrPort{one, two}, "broker.example.org")
+			if c.found != "" && (err != nil || !slices.Equal(found, addrs(c.found))) {
+				t.Errorf("got %v %v, want %s", found, err, c.found)
+			}
+			if c.fault != "" && (err == nil || !strings.Contains(err.Error(), c.fault) ||
+				errors.Is(err, ErrNotFound) != (c.fault == ErrNotFound.Error())) {
+				t.Errorf("got %v %v, want %q", found, err, c.fault)
+			}
+			if n := asked.Load(); n != c.asked {
+				t.Errorf("the second server was asked %d times, want %d", n, c.asked)
+			}
+		})
 	}
 }
 
