@@ -35,12 +35,15 @@ type place[K comparable, V any] struct {
 	value         V
 }
 
+// largestRoom is more than there can be tunnels, and an int of 32 bits holds it.
+const largestRoom = 1 << 17
+
 // NewQueue makes a queue that lets one newcomer through per interval and has
 // room for those who can be served within Patience, at least one.
 func NewQueue[K comparable, V any](interval time.Duration) *Queue[K, V] {
 	q := &Queue[K, V]{interval: interval}
 	if interval > 0 {
-		q.room = max(1, int(Patience/interval))
+		q.room = max(1, int(min(Patience/interval, largestRoom)))
 		q.index, q.sources = make(map[K]int32), make(map[netip.Addr]int)
 		q.places = make([]place[K, V], 1)
 	}

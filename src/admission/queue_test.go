@@ -56,6 +56,13 @@ func TestQueueRoom(t *testing.T) {
 
 // Two newcomers are never served closer to one another than the interval, and
 // time that nobody used is not saved up.
+// The shortest of intervals makes room for no more than can be counted anywhere.
+func TestQueueRoomOfManyBits(t *testing.T) {
+	if room := NewQueue[int, string](1).Room(); room != largestRoom {
+		t.Errorf("room %d, want %d", room, largestRoom)
+	}
+}
+
 func TestQueuePacing(t *testing.T) {
 	q := NewQueue[int, int](100 * ms)
 	for _, step := range []struct {

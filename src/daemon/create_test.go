@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,5 +94,49 @@ func TestTableOfDescriptors(t *testing.T) {
 	n := 0
 	if _, err := fmt.Sscan(size, &n); err != nil || n < 1000 {
 		t.Errorf("room for %d descriptors: %v", n, err)
+	}
+}
+
+// However many tunnels a section may have, it gets what the process has descriptors
+// for: on 32 bits, too, where a product of two such numbers does not fit.
+func TestShares(t *testing.T) {
+	for _, c := range []struct {
+		capacity int
+		most     []int
+		want     []int
+	}{
+		{1024, []int{1024}, []int{1024}},
+		{46341, []int{46341}, []int{46341}},
+		{65535, []int{65535}, []int{65535}},
+		{65535, []int{50000, 15535}, []int{50000, 15535}},
+		{60000, []int{65535}, []int{60000}},
+		{30000, []int{40000, 20000}, []int{20000, 10000}},
+		{1, []int{65000, 500}, []int{1, 1}},
+	} {
+		var brokers []config.Broker
+		wanted := 0
+		for _, n := range c.most {
+			brokers = append(brokers, config.Broker{MaxTunnels: n})
+			wanted += n
+		}
+		if got := divide(c.capacity, wanted, brokers); !slices.Equal(got, c.want) {
+			t.Errorf("%d descriptors for max_tunnels %v: got %v, want %v", c.capacity, c.most, got, c.want)
+		}
+	}
+}
+
+// The environment has the last word on how much garbage there may be.
+func TestGarbage(t *testing.T) {
+	t.Cleanup(func() { debug.SetGCPercent(100) })
+	for _, c := range []struct {
+		set  string
+		want int
+	}{{"", garbage}, {"50", 77}} { // what the runtime made of it at its start
+		t.Setenv("GOGC", c.set)
+		debug.SetGCPercent(77)
+		started(t, 1)
+		if got := debug.SetGCPercent(77); got != c.want {
+			t.Errorf("GOGC=%q: %d percent, want %d", c.set, got, c.want)
+		}
 	}
 }

@@ -22,14 +22,17 @@ import (
 // listeners, netlink, callers, and a few for each hook that runs.
 const spareFiles = 64 + control.MaxCallers
 
-// garbage is how much of it, in percent of what is in use, the heap may hold.
-// Go's own 100 allows at least 4 MB, which is more than all the rest; only
-// set-ups make garbage, about 1 kB each, so that little costs little.
+// garbage is how much of it, in percent of what is in use, the heap may hold,
+// unless GOGC in the environment says otherwise. Go's own 100 allows at least
+// 4 MB, which is more than all the rest; only set-ups make garbage, about 1 kB
+// each, so that little costs little.
 const garbage = 25
 
 func start(o Options) (_ *Daemon, err error) {
 	c := o.Config
-	debug.SetGCPercent(garbage)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	var past *carried
 	if o.State != nil {
 		if past, c, err = understand(o, o.State); err != nil {
@@ -179,10 +182,14 @@ func (d *Daemon) shares() []int {
 			others += s.core.Tunnels()
 		}
 	}
-	capacity := d.raiseFiles(wanted, others)
-	most := make([]int, len(c.Brokers))
-	for i := range most {
-		most[i] = max(1, c.Brokers[i].MaxTunnels*capacity/wanted)
+	return divide(d.raiseFiles(wanted, others), wanted, c.Brokers)
+}
+
+// divide shares a capacity out between sections that want so many tunnels in all.
+func divide(capacity, wanted int, brokers []config.Broker) []int {
+	most := make([]int, len(brokers))
+	for i := range most { // an int of 32 bits does not hold the product
+		most[i] = max(1, int(int64(brokers[i].MaxTunnels)*int64(capacity)/int64(wanted)))
 	}
 	return most
 }
