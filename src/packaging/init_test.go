@@ -38,7 +38,7 @@ func TestSmallRouterWithJail(t *testing.T) {
 	r.write("sbin/ujail", "")
 	r.config(broker("wan"))
 	r.want("start", "started")
-	r.has("env GOGC=50 GOMEMLIMIT=15000KiB", "jail tunneldigger-broker", "no_new_privs 1",
+	r.has("env GOMEMLIMIT=15000KiB", "jail tunneldigger-broker", "no_new_privs 1",
 		"capabilities /etc/capabilities/tunneldigger-broker.json")
 	r.hasNot("interface_trigger")
 	r.devices("")
