@@ -37,6 +37,7 @@ var may = map[string][]string{
 	"poll":   {},
 	"watch":  {},
 	"hook":   {"logline", "handoff"},
+	"gate":   {"admission", "broker", "config", "hook", "logline", "watch"},
 
 	// What serves many.
 	"logline": {},
@@ -48,9 +49,9 @@ var may = map[string][]string{
 	"config/uci":              {"config"},
 	"config/classic":          {"config"},
 	"probe":                   {"wire", "sock", "poll", "resolve"},
-	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "status", "nl", "l2tp", "link", "shaper", "sock", "poll", "watch", "hook", "handoff", "logline", "notify"},
+	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "nl", "l2tp", "link", "shaper", "sock", "poll", "watch", "hook", "handoff", "logline", "notify"},
 	"agent":                   {"wire", "client", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook", "logline", "resolve"},
-	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/classic", "logline", "probe", "control", "daemon"},
+	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/classic", "logline", "probe", "control", "gate", "daemon"},
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},
 
 	// For tests only.

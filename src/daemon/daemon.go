@@ -8,6 +8,7 @@ import (
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
 	"tunneldigger/src/cookie"
+	"tunneldigger/src/gate"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/notify"
@@ -64,9 +65,9 @@ type Daemon struct {
 	wake     *poll.Wake
 	hooks    *hook.Runner
 	control  *control.Server
-	lists    lists
+	lists    *gate.Lists
 	store    store
-	verifier verifier
+	verifier *gate.Verifier
 	signals  chan os.Signal
 	incoming chan os.Signal // where the system's come from
 	clock    clock
@@ -156,7 +157,7 @@ func (d *Daemon) loop() error {
 				d.datapath.watch(d)
 				d.settle()
 			case tokenLists:
-				d.listsChanged()
+				d.listsLate(d.lists.Changed(d.now))
 			case tokenControl:
 				d.control.Ready()
 			}
@@ -195,10 +196,10 @@ func (d *Daemon) timeout() time.Duration {
 	if t := d.store.retryAt; t != 0 {
 		at(t)
 	}
-	if t, ok := d.lists.next(); ok {
+	if t, ok := d.lists.Due(); ok {
 		at(t)
 	}
-	if t, ok := d.verifier.next(); ok {
+	if t, ok := d.verifier.Due(); ok {
 		at(t)
 	}
 	for _, s := range d.sections {
@@ -234,8 +235,9 @@ func (d *Daemon) tick() {
 		d.moveSome()
 	}
 	d.control.Tick(d.now)
-	d.tickLists()
-	d.tickVerify()
+	d.listsLate(d.lists.Tick(d.now))
+	d.admit(d.verifier.Tick(d.now))
+	d.settle()
 	d.flush() // what costs least goes first
 	d.createSome()
 	d.raiseNext()

@@ -33,7 +33,7 @@ func (d *Daemon) runHook(s *section, e *broker.Effect) {
 	}
 	switch e.Hook {
 	case config.EventVerify:
-		d.verify(s, e)
+		d.admit(d.verifier.Ask(d.now, r.Key, s.number, e))
 		return
 	case config.EventRateLimit:
 		if d.hooks.Waiting() > maxWaiting {
@@ -78,7 +78,7 @@ func (d *Daemon) collectHooks() {
 	for _, r := range d.hooks.Done() {
 		d.countHook(&r)
 		if config.Event(r.Tag) == config.EventVerify {
-			d.verified(&r)
+			d.admit(d.verifier.Ended(d.now, &r))
 			continue
 		}
 		s, serial := d.hookOwner(r.Key)

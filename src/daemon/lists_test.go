@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"tunneldigger/src/config"
 	"tunneldigger/src/wire"
 )
@@ -105,23 +103,6 @@ func TestAllowList(t *testing.T) {
 	two.connect("two")
 	if n := r.log.count("tunnel closed"); n != 0 {
 		t.Errorf("%d tunnels were closed", n)
-	}
-}
-
-// What is no list is refused, and nobody waits for it.
-func TestNoList(t *testing.T) {
-	dir := t.TempDir()
-	fifo, long := filepath.Join(dir, "fifo"), filepath.Join(dir, "long")
-	if err := unix.Mkfifo(fifo, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	put(t, long, strings.Repeat("#\n", 2<<20))
-	for path, want := range map[string]string{
-		dir: "is not a file", fifo: "is not a file", "/proc/self/mem": "input/output error", filepath.Join(dir, "none"): "no such file", long: "larger than",
-	} {
-		if err := CheckList(path); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), path) && !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: %v, want %q", path, err, want)
-		}
 	}
 }
 

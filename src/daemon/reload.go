@@ -108,10 +108,26 @@ func (d *Daemon) plan(c *config.Config) (*reloading, error) {
 	if numbers > maxSections {
 		fault("%d broker sections, those included that are still being removed: want %d at most", numbers, maxSections)
 	}
-	faults = append(faults, d.newLists(&whole)...)
+	faults = append(faults, d.lists.Faults(&whole)...)
 	d.keepRights(next)
 	next.changes = config.Differences(d.config, &whole)
 	return next, errors.Join(faults...)
+}
+
+// faultsOf gives the faults of an error one by one.
+func faultsOf(err error) []error {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		return several.Unwrap()
+	}
+	faults, ok := err.(config.Faults)
+	if !ok {
+		return []error{err}
+	}
+	all := make([]error, len(faults))
+	for i := range faults {
+		all[i] = faults[i]
+	}
+	return all
 }
 
 // keepRights names what can't change any more about the rights of hooks: those that
@@ -208,14 +224,8 @@ func (d *Daemon) apply(next *reloading) string {
 			fmt.Fprintf(&said, "broker '%s' waits to listen: %s\n", s.config.Name, s.waitsFor)
 		}
 	}
-	d.verifier.forget()
-	read := d.lists.files
-	d.followLists()
-	for path, f := range d.lists.files {
-		if read[path] == f { // followLists has read those that are new
-			d.listChanged(f)
-		}
-	}
+	d.askAnew()
+	d.followLists(true)
 	if bridges {
 		d.moving, d.moveNext = true, 0
 	}

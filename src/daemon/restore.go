@@ -156,6 +156,7 @@ func (d *Daemon) restore(c *carried) error {
 		d.restorePort(p)
 	}
 	d.miss()
+	d.resumeVerify()
 	return d.hooks.Restore(c.hooks)
 }
 

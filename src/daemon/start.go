@@ -65,7 +65,9 @@ func start(o Options) (_ *Daemon, err error) {
 		return nil, err
 	}
 	d.hooks = hook.New(hooksAtOnce(), o.Log, d.wake.Notify)
-	d.verifier = newVerifier(hooksAtOnce() / 2)
+	if err := d.openGate(); err != nil {
+		return nil, err
+	}
 	if past != nil {
 		err = d.restore(past)
 	} else {
@@ -93,7 +95,7 @@ func start(o Options) (_ *Daemon, err error) {
 		}
 	}
 	// Only now, so that they can be read later, too.
-	d.followLists()
+	d.followLists(false)
 	d.openListeners()
 	if past != nil {
 		d.resume(past)

@@ -47,6 +47,7 @@ func (d *Daemon) collectSignals() {
 				d.log.Info("stopping", "signal", s.String())
 				d.tell(notify.Stopping)
 				d.stopBy = d.now + stopDeadline
+				d.verifier.Stop()
 				for _, section := range d.sections {
 					if section != nil {
 						d.handle(section, &broker.Event{Kind: broker.EventStop})
@@ -73,5 +74,5 @@ func (d *Daemon) close() {
 	d.ports.closeAll()
 	d.closeListeners()
 	d.datapath.close()
-	d.closeLists()
+	d.lists.Close()
 }

@@ -64,7 +64,7 @@ func (d *Daemon) upgrade(c *control.Conn) error {
 	if err != nil {
 		return err
 	}
-	if err := d.lists.onDisk(); err != nil {
+	if err := d.lists.OnDisk(); err != nil {
 		return err
 	}
 	d.upgrading = &upgrade{caller: c, program: program, result: make(chan proof, 1)}
@@ -120,8 +120,8 @@ func (d *Daemon) collectUpgrade() {
 // replace puts the new program into the place of this one: it comes back only
 // when that fails.
 func (d *Daemon) replace(u *upgrade) error {
-	for first := true; first || len(d.creates) > 0 || len(d.verifier.waiting) > 0; first = false {
-		d.askAll()
+	for first := true; first || len(d.creates) > 0 || d.verifier.Waiting() > 0; first = false {
+		d.admit(d.verifier.AskAll(d.now))
 		d.settle()
 		d.createAll()
 	}
@@ -157,16 +157,6 @@ func (d *Daemon) replace(u *upgrade) error {
 		unix.CloseOnExec(fd)
 	}
 	return fmt.Errorf("exec: %w", err)
-}
-
-// askAll starts session.verify for all who wait for it: the next program knows
-// nothing of whom it has not asked about.
-func (d *Daemon) askAll() {
-	v := &d.verifier
-	limit := v.limit
-	v.limit = len(v.asked) + len(v.waiting) + 2 // more than clients of one address may have
-	d.askNext()
-	v.limit = limit
 }
 
 // memory makes a file in memory that is closed on exec.

@@ -3,7 +3,6 @@ package daemon
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"tunneldigger/src/config"
+	"tunneldigger/src/gate"
 	"tunneldigger/src/wire"
 )
 
@@ -107,7 +107,7 @@ func TestVerifyCrowd(t *testing.T) {
 	})
 	standing := r.dial()
 	standing.connect("known")
-	const crowd = maxQuestions + 50
+	const crowd = gate.MaxQuestions + 50
 	members := make([]*talk, crowd)
 	for i := range members {
 		members[i] = r.dial()
@@ -141,22 +141,41 @@ func TestVerifyCrowd(t *testing.T) {
 	r.dial().connect("late")
 }
 
-func TestVerifierForgetsTheOldest(t *testing.T) {
-	v := newVerifier(1)
-	key := func(i int) verifyKey { return verifyKey{0, netip.MustParseAddr("192.0.2.1"), fmt.Sprint(i)} }
-	for i := range 3 * maxAnswers {
-		v.remember(key(i), answer{until: time.Duration(i)})
-		v.remember(key(i), answer{until: time.Duration(i)})
+// A reload while session.verify runs: the program that is configured then is asked, and its answer is the one that is remembered.
+func TestReloadDuringVerify(t *testing.T) {
+	r, asked := asking(t, "[ \"$4\" = quick ] || sleep 1000", nil)
+	dir := t.TempDir()
+	anew, notes := filepath.Join(dir, "verify"), filepath.Join(dir, "notes")
+	if err := os.WriteFile(anew, []byte("#!/bin/sh\necho \"$4\" >>"+notes+"\n[ \"$4\" = good ]\n"), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	if len(v.answers) != maxAnswers || len(v.order) != maxAnswers {
-		t.Fatalf("%d answers, %d in order, want %d", len(v.answers), len(v.order), maxAnswers)
-	}
-	for i := 2 * maxAnswers; i < 3*maxAnswers; i++ {
-		if _, known := v.answers[key(i)]; !known {
-			t.Fatalf("answer %d is forgotten", i)
+	r.dial().connect("quick")
+	good, bad := r.dial(), r.dial()
+	for k, uuid := range map[*talk]string{good: "good", bad: "bad"} {
+		if _, err := k.Write(k.prepare(uuid)); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if v.forget(); len(v.answers) != 0 {
-		t.Error("not forgotten")
+	for asked("good") == 0 || asked("bad") == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	r.reload(func(c *config.Config) { c.Hooks.Program[config.EventVerify] = anew }, "Reloaded")
+	good.ask(nil, wire.TypeTunnel)
+	bad.ask(nil, wire.TypeError)
+	r.dial().connect("good")
+	quick := r.dial()
+	quick.ask(quick.prepare("quick"), wire.TypeError)
+	text, err := os.ReadFile(notes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), "good\n"); n != 1 {
+		t.Errorf("the new program was asked %d times about one, want once", n)
+	}
+	if n := r.log.count("no answer from session.verify"); n != 0 {
+		t.Error("somebody was not answered for")
+	}
+	if n := r.log.count("hook failed"); n != 0 {
+		t.Error("that a hook was cancelled is logged as a failure")
 	}
 }

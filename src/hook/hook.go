@@ -5,6 +5,7 @@ package hook
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,8 @@ var (
 	ErrFull    = errors.New("too many hooks are waiting")
 	ErrKilled  = errors.New("killed, the broker stops")
 	ErrTimeout = errors.New("killed, it ran longer than its time-out")
+
+	ErrCancelled = errors.New("killed, nobody waits for it any more")
 )
 
 // Request is one event: Program, unless it is empty, and then every program of Directory, unless that is empty, each with the
@@ -156,6 +159,40 @@ func (r *Runner) Kill() {
 	}
 	r.mu.Unlock()
 	if len(waiting) > 0 {
+		r.notify()
+	}
+}
+
+// Cancel ends the requests of a Key, which is not 0: a running program is killed with its process group, those that wait are dropped.
+// All end with ErrCancelled, and what was killed is no failure to be logged.
+func (r *Runner) Cancel(key uint64) {
+	r.mu.Lock()
+	dropped := r.behind[key]
+	r.blocked -= len(dropped)
+	if dropped != nil {
+		r.behind[key] = nil
+	}
+	for i, req := range r.ready {
+		if req.Key == key {
+			dropped = append([]*Request{req}, dropped...)
+			r.ready = slices.Delete(r.ready, i, i+1)
+			delete(r.behind, key)
+			break // the others of a Key are behind it
+		}
+	}
+	for _, req := range dropped {
+		r.finish(Result{Tag: req.Tag, Key: req.Key, Event: req.Event, Status: -1, Err: ErrCancelled})
+	}
+	for j := range r.jobs {
+		if j.req.Key == key {
+			j.cancelled = true
+			if j.p != nil {
+				j.p.kill(ErrCancelled)
+			}
+		}
+	}
+	r.mu.Unlock()
+	if len(dropped) > 0 {
 		r.notify()
 	}
 }

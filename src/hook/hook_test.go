@@ -168,3 +168,38 @@ func TestKill(t *testing.T) {
 		t.Errorf("%+v", done)
 	}
 }
+
+// Cancel ends what runs and what waits of one key, without a word in the log, and nothing else.
+func TestCancel(t *testing.T) {
+	b := newBench(t, 1)
+	started := b.fifo("started")
+	hang := b.script("hang", "#!/bin/sh\necho > "+started+"\nexec sleep 1000\n")
+	quick := b.script("quick", "#!/bin/sh\n")
+	b.Run(Request{Key: 1, Program: hang, Tag: 10})
+	if _, err := os.ReadFile(started); err != nil {
+		t.Fatal(err)
+	}
+	b.Run(Request{Key: 1, Program: quick, Tag: 11})
+	b.Run(Request{Key: 2, Program: quick, Tag: 20})
+	b.Run(Request{Key: 2, Program: quick, Tag: 21})
+	b.Run(Request{Key: 3, Program: quick, Tag: 30})
+	b.Cancel(2) // both wait
+	b.Cancel(1)
+	b.Cancel(4) // nobody's
+	b.Run(Request{Key: 2, Program: quick, Tag: 22})
+	ended := make(map[uint64]error)
+	for _, res := range b.results(6) {
+		ended[res.Tag] = res.Err
+	}
+	for tag, cancelled := range map[uint64]bool{10: true, 11: true, 20: true, 21: true, 30: false, 22: false} {
+		if err, there := ended[tag]; !there || errors.Is(err, ErrCancelled) != cancelled {
+			t.Errorf("request %d ended: %v, with %v", tag, there, err)
+		}
+	}
+	if !b.Idle() || len(b.behind) != 0 {
+		t.Errorf("left: %v", b.behind)
+	}
+	if b.logged("hook failed") {
+		t.Error(b.dump())
+	}
+}

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -12,12 +13,13 @@ import (
 
 // job is a request that is being carried out, by one goroutine. Others look at it under the Runner's lock.
 type job struct {
-	req   *Request
-	began time.Time
-	known bool     // which programs there are
-	left  []string // that have not ended; the first is the one that runs
-	p     *process // of that one, nil before it is started
-	res   Result
+	req       *Request
+	began     time.Time
+	known     bool     // which programs there are
+	left      []string // that have not ended; the first is the one that runs
+	p         *process // of that one, nil before it is started
+	cancelled bool     // no more of them is to be started
+	res       Result
 }
 
 func newJob(req *Request) *job {
@@ -51,7 +53,7 @@ func (r *Runner) carryOut(j *job) {
 			j.p.out.close()
 		}
 		if err != nil {
-			if !j.req.Asks || status <= 0 {
+			if (!j.req.Asks || status <= 0) && !errors.Is(err, ErrCancelled) {
 				log.Error("hook failed", "error", err)
 			}
 			if j.res.Err == nil {

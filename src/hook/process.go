@@ -88,11 +88,8 @@ var errStart = errors.New("cannot be started")
 func (r *Runner) spawn(j *job, path string) (*process, error) {
 	r.forking.RLock()
 	defer r.forking.RUnlock()
-	r.mu.Lock()
-	killed := r.killed
-	r.mu.Unlock()
-	if killed {
-		return nil, ErrKilled
+	if err := r.unwanted(j); err != nil {
+		return nil, err
 	}
 	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -121,12 +118,24 @@ func (r *Runner) spawn(j *job, path string) (*process, error) {
 	}
 	r.mu.Lock()
 	j.p = p
-	killed = r.killed
 	r.mu.Unlock()
-	if killed {
-		p.kill(ErrKilled)
+	if err := r.unwanted(j); err != nil {
+		p.kill(err)
 	}
 	return p, nil
+}
+
+// unwanted says why a program of a job is not to run, if so.
+func (r *Runner) unwanted(j *job) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.killed:
+		return ErrKilled
+	case j.cancelled:
+		return ErrCancelled
+	}
+	return nil
 }
 
 // advice says what to do about a program that does not start.

@@ -102,7 +102,7 @@ func (r *Result) restore(record []byte) (err error) {
 }
 
 // The errors that others compare with, by number.
-var carriedErrors = []error{ErrFull, ErrKilled, ErrTimeout}
+var carriedErrors = []error{ErrFull, ErrKilled, ErrTimeout, ErrCancelled}
 
 // pastError is an error of the program before.
 type pastError struct {

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 
 	"tunneldigger/src/config"
-	"tunneldigger/src/daemon"
+	"tunneldigger/src/gate"
 )
 
 // checkLists reads the allow and deny lists as the broker does. One that is not
@@ -22,7 +22,7 @@ func checkLists(c *config.Config, out io.Writer) error {
 				continue
 			}
 			seen[path] = true
-			switch err := daemon.CheckList(path); {
+			switch err := gate.CheckList(path); {
 			case errors.Is(err, fs.ErrNotExist) && path == b.AllowList:
 				fmt.Fprintf(out, "%v: until it is there nobody is let in\n", err)
 			case errors.Is(err, fs.ErrNotExist):

@@ -1,4 +1,4 @@
-package daemon
+package gate
 
 import (
 	"errors"
@@ -41,13 +41,13 @@ func readList(f *listFile) *listRead {
 	return r
 }
 
-// newLists tells what is wrong with lists that another configuration has and this one has
+// Faults says what is wrong with lists that another configuration has and these have
 // not: there would be no good one before them to stay in force.
-func (d *Daemon) newLists(c *config.Config) (faults []error) {
+func (l *Lists) Faults(c *config.Config) (faults []error) {
 	for i := range c.Brokers {
 		b := &c.Brokers[i]
 		for _, path := range []string{b.AllowList, b.DenyList} {
-			if path == "" || d.lists.files[path] != nil {
+			if path == "" || l.files[path] != nil {
 				continue
 			}
 			if err := CheckList(path); err != nil && (path == b.AllowList || !errors.Is(err, fs.ErrNotExist)) {
@@ -58,9 +58,9 @@ func (d *Daemon) newLists(c *config.Config) (faults []error) {
 	return faults
 }
 
-// onDisk is an error when a list that is in force is not on disk any more: who reads it
+// OnDisk is an error when a list that is in force is not on disk any more: who reads it
 // from there finds none.
-func (l *lists) onDisk() error {
+func (l *Lists) OnDisk() error {
 	for _, f := range l.files {
 		if f.list != nil && f.said != "" {
 			return fmt.Errorf("the list %s is in force as it was before it became wrong, and would be lost: mend it first", f.path)

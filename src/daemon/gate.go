@@ -1,0 +1,113 @@
+package daemon
+
+import (
+	"tunneldigger/src/broker"
+	"tunneldigger/src/config"
+	"tunneldigger/src/gate"
+	"tunneldigger/src/hook"
+	"tunneldigger/src/poll"
+)
+
+// openGate makes what decides who may come in. No list is read yet.
+func (d *Daemon) openGate() error {
+	d.verifier = gate.NewVerifier(hooksAtOnce()/2, &d.config.Hooks)
+	var err error
+	if d.lists, err = gate.NewLists(d.log, d.wake.Notify); err != nil {
+		d.listsLate(err)
+		return nil
+	}
+	return d.poller.Add(d.lists.FD(), tokenLists, poll.Read)
+}
+
+// followLists brings the lists that the sections have now into force, anew: also
+// those that were read before.
+func (d *Daemon) followLists(anew bool) {
+	var sections []*config.Broker
+	for _, s := range d.sections {
+		if s != nil {
+			sections = append(sections, s.config)
+		}
+	}
+	d.listsLate(d.lists.Follow(d.now, sections, anew))
+	for _, s := range d.sections {
+		if s != nil {
+			d.enforce(s)
+		}
+	}
+}
+
+// enforce puts the lists of a section into force.
+func (d *Daemon) enforce(s *section) {
+	allow, deny := d.lists.For(s.config)
+	d.effects = s.core.SetLists(d.now, allow, deny, d.effects[:0])
+	d.carryOut(s)
+	d.settle()
+}
+
+// collectLists puts into force what has been read.
+func (d *Daemon) collectLists() {
+	for _, path := range d.lists.Collect(d.now) {
+		for _, s := range d.sections {
+			if s != nil && (s.config.AllowList == path || s.config.DenyList == path) {
+				d.enforce(s)
+			}
+		}
+	}
+}
+
+// listsLate says, unless err is nil, that inotify does not help.
+func (d *Daemon) listsLate(err error) {
+	if err != nil && d.quiet.allow(d.now, "lists") {
+		d.log.Warn("changes of lists are seen late", "error", err)
+	}
+}
+
+// admit carries out what the verifier decided.
+func (d *Daemon) admit(steps []gate.Step) {
+	for i := range steps {
+		st := &steps[i]
+		e := &st.Effect
+		s, _ := d.hookOwner(st.Key)
+		switch {
+		case s == nil: // it has gone, with its clients
+		case st.Timeout > 0:
+			// The directory's programs are run for every event, and one that does
+			// not know this one may well fail: only the program that was
+			// configured for it can refuse a client.
+			r := hook.Request{
+				Event: e.Hook.String(), Tunnel: e.Tunnel, Program: d.config.Hooks.Program[e.Hook], Timeout: st.Timeout, Asks: true,
+				Tag: hookTag(e), Key: st.Key,
+			}
+			r.Args, r.Env = hookArguments(s, e)
+			d.hooks.Run(r)
+		default:
+			if st.Late && d.quiet.allow(d.now, "verify") {
+				so := "the client is let in"
+				if st.Refused {
+					so = "the client is refused"
+				}
+				d.log.Warn("no answer from session.verify in time: "+so, d.about(s, &e.Facts)...)
+			}
+			d.hookEnded(s, e.Tunnel, e.Serial, e.Hook, st.Refused)
+		}
+	}
+}
+
+// resumeVerify has the verifier know of the clients for whom the program before
+// this one has run the hook.
+func (d *Daemon) resumeVerify() {
+	d.eachTunnel(func(s *section, t *broker.TunnelInfo) {
+		if t.State == "verifying" {
+			e := broker.Effect{Kind: broker.EffectHook, Hook: config.EventVerify, Facts: t.Facts}
+			d.verifier.Resume(d.now, s.hookKey(e.Serial), s.number, &e)
+		}
+	})
+}
+
+// askAnew has session.verify asked about everybody again, as the hooks of the
+// configuration may say otherwise.
+func (d *Daemon) askAnew() {
+	for _, key := range d.verifier.Reload(&d.config.Hooks) {
+		d.hooks.Cancel(key)
+	}
+}
