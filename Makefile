@@ -3,6 +3,7 @@
 #   make build       static binaries in build/
 #   make demo        a tour: real tunnels on a real kernel, in a virtual machine
 #   make test        everything: test-unit, test-sim, test-386, test-mips, test-vm
+#   make test-race   the tests under Go's race detector
 #   make bench       the table of figures, native (bench-native) and in the virtual machine
 #   make packages    .ipk, .apk, .deb and .rpm in dist/, with a table of sizes (ARCH="x86_64 amd64": only those)
 #   make test-packages  their layout, that they are reproducible, and the service under systemd on a Debian tree
@@ -39,7 +40,7 @@ export GOMIPS64 := softfloat
 export GOARM := 5
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: build packages test-packages test test-unit test-sim test-386 test-mips test-vm demo bench bench-native lint size fuzz clean go build/bench.test
+.PHONY: build packages test-packages test test-unit test-sim test-race test-386 test-mips test-vm demo bench bench-native lint size fuzz clean go build/bench.test
 .NOTPARALLEL:
 
 build: go
@@ -65,6 +66,13 @@ test-unit: go
 # Two thousand simulated networks, each with its own faults.
 test-sim: go
 	$(GO) test ./src/simulate -seeds 2000
+
+# What runs side by side, under the race detector, which takes a C compiler. The core has no goroutines (src/architecture holds it to that) and
+# would take longer than all the rest; a few simulated networks at once show whether its packages share anything.
+test-race: go
+	@$(NEED) gcc libc6-dev busybox-static lua5.1
+	CGO_ENABLED=1 $(GO) test -race -vet=off $$($(GO) list ./src/... | grep -Ev '/src/(broker|simulate)$$')
+	CGO_ENABLED=1 $(GO) test -race -vet=off ./src/simulate -seeds 20
 
 test-386: go
 	@$(NEED) busybox-static lua5.1

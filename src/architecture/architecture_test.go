@@ -52,6 +52,10 @@ func TestFaultsAreFound(t *testing.T) {
 			"src/pmtu/pmtu.go:4: a pure package uses time.Now",
 			"src/wire/wire.go:4: a pure package uses time.Now",
 		}},
+		{"pure package starts a goroutine", map[string]string{
+			"src/wire/wire.go":     doc + "package wire\nfunc f() {\ngo f()\n}\n",
+			"src/daemon/daemon.go": doc + "package daemon\nfunc f() { go f() }\n",
+		}, []string{"src/wire/wire.go:4: a pure package starts a goroutine"}},
 		{"import against the direction", map[string]string{
 			"src/wire/wire.go":     doc + "package wire\nimport _ \"tunneldigger/src/broker\"\n",
 			"src/broker/broker.go": doc + "package broker\n",

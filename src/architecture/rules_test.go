@@ -113,6 +113,9 @@ func (t tree) faults() []string {
 			for _, u := range f.uses(clock) {
 				add("%s:%d: a pure package uses %s", f.path, u.line, u.name)
 			}
+			for _, line := range f.goroutines() {
+				add("%s:%d: a pure package starts a goroutine", f.path, line)
+			}
 		}
 		if !strings.HasPrefix(f.pkg, "cmd/") {
 			for _, u := range f.uses(exit) {

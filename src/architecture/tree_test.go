@@ -127,6 +127,17 @@ func (f file) uses(functions map[string][]string) []use {
 	return found
 }
 
+// goroutines finds where the file starts some.
+func (f file) goroutines() (lines []int) {
+	ast.Inspect(f.syntax, func(n ast.Node) bool {
+		if n, ok := n.(*ast.GoStmt); ok {
+			lines = append(lines, f.set.Position(n.Pos()).Line)
+		}
+		return true
+	})
+	return lines
+}
+
 // write lays files below root.
 func write(t *testing.T, root string, files map[string]string) {
 	t.Helper()

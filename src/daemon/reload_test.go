@@ -33,6 +33,13 @@ func (r *running) edit(change func(*config.Config)) {
 	r.config = &c
 }
 
+// refuse makes the next reload fail with these faults, or with none succeed.
+func (r *running) refuse(fault error) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.fault = fault
+}
+
 // reload changes the configuration of the running daemon; its answer must have
 // these texts.
 func (r *running) reload(change func(*config.Config), want ...string) {
@@ -227,16 +234,14 @@ func TestReloadRefused(t *testing.T) {
 	r.log.await(t, "listening")
 	k := r.dial()
 	k.connect("k")
-	r.fault = config.Faults{{File: "/etc/x", Line: 3, Text: "port '70000': want 1–65535"}, {File: "/etc/x", Line: 4, Text: "unknown option"}}
+	r.refuse(config.Faults{{File: "/etc/x", Line: 3, Text: "port '70000': want 1–65535"}, {File: "/etc/x", Line: 4, Text: "unknown option"}})
 	if _, err := r.call("reload"); err == nil || !strings.Contains(err.Error(), "/etc/x:3: port '70000'") || !strings.Contains(err.Error(), "/etc/x:4:") {
 		t.Errorf("answer %v", err)
 	}
 	r.log.await(t, `the configuration is not taken error="/etc/x:3: port '70000': want 1–65535"`)
 	r.log.await(t, `the configuration is not taken error="/etc/x:4: unknown option"`)
-	r.mutex.Lock()
-	r.fault = nil
-	r.mutex.Unlock()
-	good := r.config
+	r.refuse(nil)
+	good := *r.config
 	for _, c := range []struct {
 		want   string
 		change func(*config.Config)
@@ -255,7 +260,7 @@ func TestReloadRefused(t *testing.T) {
 		if body, err := r.call("reload"); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %q, %v, want %q", body, err, c.want)
 		}
-		r.config = good
+		r.edit(func(c *config.Config) { *c = good })
 	}
 	k.stands()
 	r.reload(func(*config.Config) {}, "Nothing has changed.")
@@ -371,9 +376,7 @@ func TestReloadTellsSystemd(t *testing.T) {
 	r := serve(t, nil)
 	hear("READY=1")
 	for _, fault := range []error{nil, errors.New("wrong")} {
-		r.mutex.Lock()
-		r.fault = fault
-		r.mutex.Unlock()
+		r.refuse(fault)
 		r.signals <- unix.SIGHUP
 		hear("RELOADING=1\nMONOTONIC_USEC=")
 		hear("READY=1")

@@ -29,6 +29,11 @@ type route struct {
 // travel runs a Prober over a changing route from 0 to the end and returns
 // what came out, each as "seconds:MTU".
 func travel(p *Prober, routes []route, end time.Duration, seed uint64) []string {
+	return travelWith(p, routes, end, seed, func() {})
+}
+
+// travelWith does so and calls each before every step.
+func travelWith(p *Prober, routes []route, end time.Duration, seed uint64, each func()) []string {
 	const trip = 40 * ms
 	type arrival struct {
 		at   time.Duration
@@ -45,6 +50,7 @@ func travel(p *Prober, routes []route, end time.Duration, seed uint64) []string 
 		}
 	}
 	for now := time.Duration(0); now <= end; now += 10 * ms {
+		each()
 		r := routes[0]
 		for _, next := range routes[1:] {
 			if next.at <= now {
@@ -83,34 +89,37 @@ func travel(p *Prober, routes []route, end time.Duration, seed uint64) []string 
 	return got
 }
 
+// outcomes are routes and what is found on them.
+var outcomes = []struct {
+	name   string
+	v6     bool
+	routes []route
+	end    time.Duration
+	want   string
+}{
+	{"1500 takes one round trip", false, []route{{mtu: 1500}}, 700 * s, "0.04:1446"},
+	{"1492", false, []route{{mtu: 1492}}, 20 * s, "2.00:1438"},
+	{"1400 takes two bursts", false, []route{{mtu: 1400}}, 700 * s, "2.00:1346"},
+	{"1334", false, []route{{mtu: 1334}}, 20 * s, "2.00:1280"},
+	{"between two sizes", false, []route{{mtu: 1480}}, 20 * s, "2.00:1422"},
+	{"nothing passes but the peer is heard", false, []route{{mtu: 1300}}, 20 * s, "5.00:1280"},
+	{"nobody answers at all", false, []route{{silent: true}}, 700 * s, ""},
+	{"IPv6 1500", true, []route{{mtu: 1500}}, 20 * s, "0.04:1426"},
+	{"IPv6 1400", true, []route{{mtu: 1400}}, 20 * s, "2.00:1326"},
+	{"IPv6 1334 is raised to what IPv6 needs", true, []route{{mtu: 1334}}, 20 * s, "2.00:1280"},
+	{"this host can't send more", false, []route{{mtu: 1500, local: 1400}}, 20 * s, "0.04:1346"},
+	{"this host can't send more than between two sizes", false, []route{{mtu: 1500, local: 1480}}, 20 * s, "0.04:1422"},
+	{"a router says so", false, []route{{mtu: 1400, icmp: true}}, 20 * s, "0.04:1346"},
+	{"1500, 1400 from 40 s, found at the round of 90 s", false, []route{{mtu: 1500}, {at: 40 * s, mtu: 1400}}, 100 * s, "0.04:1446 95.08:1346"},
+	{"1400, 1500 from 10 s, found at the round of 35 s", false, []route{{mtu: 1400}, {at: 10 * s, mtu: 1500}}, 100 * s, "2.00:1346 35.04:1446"},
+	{"the peer comes late", false, []route{{silent: true}, {at: 20 * s, mtu: 1500}}, 100 * s, "35.04:1446"},
+	{"the peer goes", false, []route{{mtu: 1500}, {at: 10 * s, silent: true}}, 700 * s, "0.04:1446"},
+	{"up, down, up", false, []route{{mtu: 1500}, {at: 20 * s, mtu: 1400, icmp: true}, {at: 32 * s, mtu: 1500}}, 70 * s,
+		"0.04:1446 30.08:1346 60.12:1446"},
+}
+
 func TestOutcome(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		v6     bool
-		routes []route
-		end    time.Duration
-		want   string
-	}{
-		{"1500 takes one round trip", false, []route{{mtu: 1500}}, 700 * s, "0.04:1446"},
-		{"1492", false, []route{{mtu: 1492}}, 20 * s, "2.00:1438"},
-		{"1400 takes two bursts", false, []route{{mtu: 1400}}, 700 * s, "2.00:1346"},
-		{"1334", false, []route{{mtu: 1334}}, 20 * s, "2.00:1280"},
-		{"between two sizes", false, []route{{mtu: 1480}}, 20 * s, "2.00:1422"},
-		{"nothing passes but the peer is heard", false, []route{{mtu: 1300}}, 20 * s, "5.00:1280"},
-		{"nobody answers at all", false, []route{{silent: true}}, 700 * s, ""},
-		{"IPv6 1500", true, []route{{mtu: 1500}}, 20 * s, "0.04:1426"},
-		{"IPv6 1400", true, []route{{mtu: 1400}}, 20 * s, "2.00:1326"},
-		{"IPv6 1334 is raised to what IPv6 needs", true, []route{{mtu: 1334}}, 20 * s, "2.00:1280"},
-		{"this host can't send more", false, []route{{mtu: 1500, local: 1400}}, 20 * s, "0.04:1346"},
-		{"this host can't send more than between two sizes", false, []route{{mtu: 1500, local: 1480}}, 20 * s, "0.04:1422"},
-		{"a router says so", false, []route{{mtu: 1400, icmp: true}}, 20 * s, "0.04:1346"},
-		{"1500, 1400 from 40 s, found at the round of 90 s", false, []route{{mtu: 1500}, {at: 40 * s, mtu: 1400}}, 100 * s, "0.04:1446 95.08:1346"},
-		{"1400, 1500 from 10 s, found at the round of 35 s", false, []route{{mtu: 1400}, {at: 10 * s, mtu: 1500}}, 100 * s, "2.00:1346 35.04:1446"},
-		{"the peer comes late", false, []route{{silent: true}, {at: 20 * s, mtu: 1500}}, 100 * s, "35.04:1446"},
-		{"the peer goes", false, []route{{mtu: 1500}, {at: 10 * s, silent: true}}, 700 * s, "0.04:1446"},
-		{"up, down, up", false, []route{{mtu: 1500}, {at: 20 * s, mtu: 1400, icmp: true}, {at: 32 * s, mtu: 1500}}, 70 * s,
-			"0.04:1446 30.08:1346 60.12:1446"},
-	} {
+	for _, test := range outcomes {
 		t.Run(test.name, func(t *testing.T) {
 			p := New(test.v6, 0)
 			if got := strings.Join(travel(&p, test.routes, test.end, 1), " "); got != test.want {

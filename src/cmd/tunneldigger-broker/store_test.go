@@ -81,17 +81,33 @@ func (m *manager) take(message string, control []byte) {
 	}
 }
 
+// stored gives copies of what is in the store, for start.
 func (m *manager) stored() []stored {
+	m.t.Helper()
 	m.Lock()
 	defer m.Unlock()
-	return append([]stored(nil), m.store...)
+	var copies []stored
+	for _, s := range m.store {
+		fd, err := unix.FcntlInt(s.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		copies = append(copies, stored{s.name, os.NewFile(uintptr(fd), s.name)})
+	}
+	return copies
+}
+
+func (m *manager) count() int {
+	m.Lock()
+	defer m.Unlock()
+	return len(m.store)
 }
 
 func (m *manager) await(count int) {
 	m.t.Helper()
-	for end := time.Now().Add(20 * time.Second); len(m.stored()) != count; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); m.count() != count; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			m.t.Fatalf("%d descriptors in the store, want %d: %v", len(m.stored()), count, m.stored())
+			m.t.Fatalf("%d descriptors in the store, want %d", m.count(), count)
 		}
 	}
 }
@@ -189,7 +205,8 @@ func TestCrashWithADamagedStore(t *testing.T) {
 	m.await(3)
 	_ = b.cmd.Process.Kill()
 	_ = b.cmd.Wait()
-	for _, s := range m.stored() {
+	all := m.stored()
+	for _, s := range all {
 		if s.name != "state" {
 			continue
 		}
@@ -201,7 +218,7 @@ func TestCrashWithADamagedStore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b.start(m.stored(), env...)
+	b.start(all, env...)
 	b.await("tunnels_kept=1 tunnels_lost=1")
 	two.probe()
 	m.await(2)

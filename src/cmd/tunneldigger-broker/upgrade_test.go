@@ -135,7 +135,7 @@ func startBroker(t *testing.T, options ...string) *broker {
 }
 
 // start starts the program, with descriptors from 3 on that systemd had in its
-// store, and more in its environment.
+// store, which are closed here, and more in its environment.
 func (b *broker) start(stored []stored, env ...string) {
 	b.Helper()
 	b.cmd = exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec "$@"`, "sh",
@@ -153,6 +153,9 @@ func (b *broker) start(stored []stored, env ...string) {
 	before := strings.Count(b.logged(), "listening")
 	if err := b.cmd.Start(); err != nil {
 		b.Fatal(err)
+	}
+	for _, s := range stored {
+		s.file.Close()
 	}
 	for end := time.Now().Add(20 * time.Second); strings.Count(b.logged(), "listening") == before; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
