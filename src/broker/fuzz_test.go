@@ -20,8 +20,10 @@ type auditor struct {
 }
 
 func newAuditor(t *testing.T, c config.Broker, o Options) *auditor {
+	r := newRig(t, c, o)
+	r.handed = true
 	return &auditor{
-		rig: newRig(t, c, o), creating: map[uint32]Facts{}, there: map[uint32]Facts{}, removing: map[uint32]Facts{},
+		rig: r, creating: map[uint32]Facts{}, there: map[uint32]Facts{}, removing: map[uint32]Facts{},
 		stage: map[uint64]config.Event{}, standing: map[pair][]byte{},
 	}
 }

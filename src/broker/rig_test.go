@@ -32,11 +32,12 @@ const unique = wire.UniqueSessionID
 // compares them with what was expected.
 type rig struct {
 	*Broker
-	t     *testing.T
-	now   time.Duration
-	jar   *cookie.Jar
-	out   []Effect
-	alone bool // without successors
+	t      *testing.T
+	now    time.Duration
+	jar    *cookie.Jar
+	out    []Effect
+	handed bool // every event goes to a successor of the broker so far
+	alone  bool // but not here: it takes too long, or looks into a broker's memory
 }
 
 // quiet has a fixed MTU, so that no probes come between.
@@ -46,7 +47,7 @@ var quiet = config.Broker{Name: "wan", MaxTunnels: 4, TunnelIDBase: 100, TunnelT
 var probing = config.Broker{Name: "wan", MaxTunnels: 4, TunnelIDBase: 100, TunnelTimeout: 60 * s}
 
 func newRig(t *testing.T, c config.Broker, o Options) *rig {
-	r := &rig{t: t, now: 1000 * s, jar: cookie.New([16]byte{1, 2, 3})}
+	r := &rig{t: t, now: 1000 * s, jar: cookie.New([16]byte{1, 2, 3}), handed: handing}
 	o.Jar = r.jar
 	if o.Random == nil {
 		o.Random = func() uint32 { return 0 }
@@ -55,14 +56,18 @@ func newRig(t *testing.T, c config.Broker, o Options) *rig {
 	return r
 }
 
-// event hands in an event, to a successor of the broker so far: so every
-// transcript shows as well that nothing is lost on an upgrade.
+// event hands in an event.
 func (r *rig) event(ev Event) *rig {
-	if !r.alone {
-		r.Broker = handOver(r.t, r.Broker)
-	}
+	r.upgrade()
 	r.out = r.Handle(r.now, &ev, r.out[:0])
 	return r
+}
+
+// upgrade puts a successor in the broker's place, in rigs that are for that.
+func (r *rig) upgrade() {
+	if r.handed && !r.alone {
+		r.Broker = handOver(r.t, r.Broker)
+	}
 }
 
 // listener hands in a datagram that came at the listener.
@@ -123,9 +128,7 @@ func (r *rig) gone(id uint32) {
 
 // tick calls Tick at now, without looking at Due.
 func (r *rig) tick() *rig {
-	if !r.alone {
-		r.Broker = handOver(r.t, r.Broker)
-	}
+	r.upgrade()
 	r.out = r.Tick(r.now, r.out[:0])
 	return r
 }
