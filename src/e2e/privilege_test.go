@@ -13,7 +13,7 @@ import (
 	"tunneldigger/src/wire"
 )
 
-// The two capabilities that README.md promises, CAP_NET_ADMIN (12) and CAP_NET_BIND_SERVICE (10), and CAP_NET_RAW (13).
+// The two capabilities that files/doc/hooks.md promises, CAP_NET_ADMIN (12) and CAP_NET_BIND_SERVICE (10), and CAP_NET_RAW (13).
 const (
 	ours    = "0000000000001400"
 	withRaw = "0000000000003400"

@@ -18,15 +18,16 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// TestManual wants every option that the README's configuration shows to be in bold in the manual page, and every command
-// and option of the program's own help in the other.
+// TestManual wants every option that files/doc/configuration.md has to be in bold in the manual page, and every command and
+// option of the program's own help in the other. (What the program knows and what it takes by default, TestOptions in
+// architecture holds to the tables.)
 func TestManual(t *testing.T) {
 	plain := func(path string) string { return strings.NewReplacer(`\-`, "-", `\~`, " ").Replace(read(t, path)) }
 	for _, test := range []struct{ source, page, pattern, heading string }{
-		{"README.md", "tunneldigger-broker.5", `(?m)^\t(?:option|list) ([a-z_]+)`, `(?m)^\.B(?:R? .*[ ,]| )%s\b`},
-		{"src/cmd/tunneldigger-broker/main.go", "tunneldigger-broker.8", `(?m)^  (?:tunneldigger-broker )?(-[a-z-]+|[a-z]+) `, `(?m)^\.B[RI]* (?:.*[ "[|])?%s(?:$|[^a-z-])`},
+		{"files/doc/configuration.md", "files/server/tunneldigger-broker.5", "(?m)^\\| `([a-z_]+)`", `(?m)^\.B(?:R? .*[ ,]| )%s\b`},
+		{"src/cmd/tunneldigger-broker/main.go", "files/server/tunneldigger-broker.8", `(?m)^  (?:tunneldigger-broker )?(-[a-z-]+|[a-z]+) `, `(?m)^\.B[RI]* (?:.*[ "[|])?%s(?:$|[^a-z-])`},
 	} {
-		page := plain("files/server/" + test.page)
+		page := plain(test.page)
 		words := regexp.MustCompile(test.pattern).FindAllStringSubmatch(read(t, test.source), -1)
 		if len(words) < 5 {
 			t.Errorf("only %q found in %s", words, test.source)
@@ -35,6 +36,18 @@ func TestManual(t *testing.T) {
 			if !regexp.MustCompile(fmt.Sprintf(test.heading, regexp.QuoteMeta(word[1]))).MatchString(page) {
 				t.Errorf("%s does not have %s", test.page, word[1])
 			}
+		}
+	}
+}
+
+// TestHelp wants the programs' help in files/doc/operating.md word for word.
+func TestHelp(t *testing.T) {
+	page := read(t, "files/doc/operating.md")
+	for _, program := range []string{"tunneldigger-broker", "tunneldigger-client"} {
+		_, help, _ := strings.Cut(read(t, "src/cmd/"+program+"/main.go"), "const usage = `")
+		help, _, _ = strings.Cut(help, "`")
+		if block := "```\n" + help + "```\n"; help == "" || !strings.Contains(page, block) {
+			t.Errorf("files/doc/operating.md does not have this block:\n%s", block)
 		}
 	}
 }

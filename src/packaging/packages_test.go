@@ -256,9 +256,30 @@ func TestDeb(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	testDocuments(t, filepath.Join(tree, "usr/share/doc/tunneldigger-broker"))
 	for _, line := range strings.Split(strings.TrimSpace(dpkg("-c")), "\n") {
 		if !strings.Contains(line, " root/root ") {
 			t.Errorf("not root's: %s", line)
+		}
+	}
+}
+
+// testDocuments wants README.md and all of files/doc in a folder, with links that lead from one to the other there.
+func testDocuments(t *testing.T, dir string) {
+	t.Helper()
+	sources, err := filepath.Glob("../../files/doc/*")
+	if err != nil || len(sources) < 5 {
+		t.Fatalf("%q, %v", sources, err)
+	}
+	for _, source := range append(sources, "../../README.md", "../../CHANGELOG.md") {
+		text, err := os.ReadFile(filepath.Join(dir, filepath.Base(source)))
+		if err != nil {
+			t.Error(err)
+		}
+		for _, match := range regexp.MustCompile(`\]\(([^)#\s]+)`).FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(dir, match[1])); err != nil && !strings.Contains(match[1], "://") {
+				t.Errorf("%s: %v", filepath.Base(source), err)
+			}
 		}
 	}
 }

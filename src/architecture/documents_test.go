@@ -1,0 +1,126 @@
+package architecture
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"tunneldigger/src/config"
+	"tunneldigger/src/config/classic"
+	"tunneldigger/src/config/uci"
+)
+
+// documents are the texts for operators and for developers, by their path from the root.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	texts := map[string]string{}
+	for _, pattern := range []string{"*.md", "files/doc/*.md", "openwrt/*.md", "src/*.md"} {
+		paths, err := filepath.Glob("../../" + pattern)
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%s: %q, %v", pattern, paths, err)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts[strings.TrimPrefix(path, "../../")] = string(text)
+		}
+	}
+	return texts
+}
+
+// TestExamples reads the configurations that the documents show as the broker would.
+func TestExamples(t *testing.T) {
+	examples := map[string]int{}
+	for path, text := range documents(t) {
+		for i, block := range strings.Split(text, "```\n") {
+			var c *config.Config
+			var err error
+			switch {
+			case i%2 == 0:
+				continue
+			case strings.Contains("\n"+block, "\nconfig "):
+				c, err = uci.Parse(path, []byte(block))
+			case strings.HasPrefix(block, "[broker]"):
+				c, err = classic.Parse(path, []byte(block))
+			default:
+				continue
+			}
+			examples[path]++
+			if err != nil {
+				t.Errorf("%s: %v in:\n%s", path, err, block)
+			} else if len(c.Brokers) == 0 {
+				t.Errorf("%s: no broker in:\n%s", path, block)
+			}
+		}
+	}
+	if examples["README.md"] != 1 || examples["files/doc/configuration.md"] < 2 {
+		t.Errorf("%v examples found, want 1 in README.md and 2 in configuration.md at least", examples)
+	}
+}
+
+// TestReadmeIsShort keeps what somebody who comes by reads to what takes a minute; the rest goes to files/doc.
+func TestReadmeIsShort(t *testing.T) {
+	if lines := strings.Count(documents(t)["README.md"], "\n"); lines > 180 {
+		t.Errorf("README.md has %d lines, want 180 at most", lines)
+	}
+}
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	code    = regexp.MustCompile("(?s)```.*?```")
+	unnamed = regexp.MustCompile("[^a-z0-9 _-]")
+)
+
+// anchors are the names by which a Markdown page's headings are linked to.
+func anchors(text string) (names []string) {
+	for _, match := range heading.FindAllStringSubmatch(code.ReplaceAllString(text, ""), -1) {
+		names = append(names, strings.ReplaceAll(unnamed.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-"))
+	}
+	return names
+}
+
+// deadLinks lists the links of pages, by their path, that lead nowhere below root.
+func deadLinks(root string, pages map[string]string) (dead []string) {
+	for path, text := range pages {
+		for _, match := range link.FindAllStringSubmatch(code.ReplaceAllString(text, ""), -1) {
+			if strings.Contains(match[1], "://") {
+				continue
+			}
+			target, anchor, _ := strings.Cut(match[1], "#")
+			other := path
+			if target != "" {
+				other = filepath.Join(filepath.Dir(path), target)
+			}
+			_, err := os.Stat(filepath.Join(root, other))
+			if err != nil || anchor != "" && !slices.Contains(anchors(pages[other]), anchor) {
+				dead = append(dead, path+": "+match[1])
+			}
+		}
+	}
+	slices.Sort(dead)
+	return dead
+}
+
+// TestLinks follows every link from page to page, to a heading where it names one. (Those to the Internet it cannot.)
+func TestLinks(t *testing.T) {
+	pages := documents(t)
+	if dead := deadLinks("../..", pages); len(dead) > 0 {
+		t.Errorf("links that lead nowhere:\n%s", strings.Join(dead, "\n"))
+	}
+	for path := range pages {
+		if name, found := strings.CutPrefix(path, "files/doc/"); found && !strings.Contains(pages["README.md"], "("+path+")") {
+			t.Errorf("README.md does not lead to %s", name)
+		}
+	}
+	// That it can fail.
+	pages = map[string]string{"README.md": "[a](#here) [b](#there) [c](gone.md) [d](go.mod) [e](src/README.md#the-map)\n# Here\n```\n# There\n```\n", "src/README.md": "# The map!\n"}
+	if dead, want := deadLinks("../..", pages), []string{"README.md: #there", "README.md: gone.md"}; !slices.Equal(dead, want) {
+		t.Errorf("dead links %q, want %q", dead, want)
+	}
+}
