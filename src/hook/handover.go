@@ -32,6 +32,7 @@ const (
 	tagLines
 	tagCut
 	tagOpen
+	tagDenied
 )
 
 // Freeze stops the books: nothing is started, nothing ends, no output is read until Thaw. Meanwhile only Append and Files may be
@@ -124,6 +125,7 @@ func (j *job) append(dst []byte) []byte {
 		dst = handoff.AppendUint(dst, tagLines, uint64(p.out.lines))
 		dst = handoff.AppendBool(dst, tagCut, p.out.cut)
 		dst = handoff.AppendBool(dst, tagOpen, p.out.open)
+		dst = handoff.AppendBool(dst, tagDenied, p.out.denied)
 	}
 	return dst
 }
@@ -214,7 +216,7 @@ func (r *Runner) Resume() {
 func (o *output) revive(name string) *output {
 	unix.CloseOnExec(o.fd)
 	alive := newOutput(o.fd, name)
-	alive.line, alive.lines, alive.cut, alive.open = o.line, o.lines, o.cut, o.open
+	alive.line, alive.lines, alive.cut, alive.open, alive.denied = o.line, o.lines, o.cut, o.open, o.denied
 	return alive
 }
 
@@ -254,6 +256,8 @@ func restoreJob(record []byte) (*job, error) {
 			p.out.cut = f.Bool()
 		case tagOpen:
 			p.out.open = f.Bool()
+		case tagDenied:
+			p.out.denied = f.Bool()
 		}
 		if err != nil {
 			return nil, err

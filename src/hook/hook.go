@@ -5,6 +5,7 @@ package hook
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -34,7 +35,7 @@ type Request struct {
 	Program   string // path; not searched in PATH
 	Directory string
 	Args      []string      // without the program's name
-	Env       []string      // NAME=value, added to a minimal environment
+	Env       []string      // NAME=value, added to the broker's environment
 	Timeout   time.Duration // of each program, not of all together; 0 or less: none
 	Tag       uint64        // comes back in the Result
 	Asks      bool          // an exit status above 0 is an answer, and no failure to be logged
@@ -52,26 +53,28 @@ type Result struct {
 
 // Runner runs requests. Its methods may be called from any goroutine.
 type Runner struct {
-	limit  int
-	log    *logline.Logger
-	notify func()
+	log         *logline.Logger
+	notify      func()
+	environment []string // of every hook
 
-	forking sync.RWMutex // held for reading while a program is being started, and before mu
-	mu      sync.Mutex
-	ready   []*Request            // may run, as soon as there is room; first in, first out
-	behind  map[uint64][]*Request // by key: one of the key is running or ready, these come after it
-	blocked int                   // requests in behind
-	jobs    map[*job]struct{}     // that are being carried out
-	killed  bool
-	done    []Result
-	warned  map[string]bool // files that cannot run and were mentioned
+	forking  sync.RWMutex // held for reading while a program is being started, and before mu
+	starting sync.Mutex   // one program at a time
+	mu       sync.Mutex
+	limit    int
+	ready    []*Request            // may run, as soon as there is room; first in, first out
+	behind   map[uint64][]*Request // by key: one of the key is running or ready, these come after it
+	blocked  int                   // requests in behind
+	jobs     map[*job]struct{}     // that are being carried out
+	killed   bool
+	done     []Result
+	warned   map[string]bool // files that cannot run and were mentioned
 }
 
 // New returns a Runner of at most limit requests (so programs) at once. Notify is called, from any goroutine, when there is something
 // for Done; it must not block.
 func New(limit int, log *logline.Logger, notify func()) *Runner {
 	return &Runner{
-		limit: max(limit, 1), log: log, notify: notify,
+		limit: max(limit, 1), log: log, notify: notify, environment: inherit(os.Environ()),
 		behind: make(map[uint64][]*Request), jobs: make(map[*job]struct{}), warned: make(map[string]bool),
 	}
 }

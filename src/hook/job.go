@@ -54,7 +54,11 @@ func (r *Runner) carryOut(j *job) {
 		}
 		if err != nil {
 			if (!j.req.Asks || status <= 0) && !errors.Is(err, ErrCancelled) {
-				log.Error("hook failed", "error", err)
+				if denied := j.p != nil && j.p.out.denied; denied || errors.Is(err, ErrRights) || errors.Is(err, unix.EPERM) {
+					log.Error("hook failed", "error", err, "advice", rights())
+				} else {
+					log.Error("hook failed", "error", err)
+				}
 			}
 			if j.res.Err == nil {
 				j.res.Status, j.res.Err = status, fmt.Errorf("%s: %w", path, err)

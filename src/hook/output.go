@@ -21,12 +21,12 @@ type output struct {
 	fd   int
 	file *os.File // of fd
 
-	mu    sync.Mutex // what has been read has also been dealt with, whenever it is free
-	line  []byte
-	lines int
-	cut   bool
-	open  bool // a line has begun
-	buf   [4096]byte
+	mu     sync.Mutex // what has been read has also been dealt with, whenever it is free
+	line   []byte
+	lines  int
+	cut    bool
+	open   bool // a line has begun
+	denied bool // a line told of missing rights
 }
 
 // newOutput takes over the reading end of a pipe.
@@ -64,7 +64,8 @@ func (o *output) read(log *logline.Logger) {
 func (o *output) some(log *logline.Logger) (ended, empty bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	n, err := unix.Read(o.fd, o.buf[:])
+	var buffer [1024]byte
+	n, err := unix.Read(o.fd, buffer[:])
 	switch {
 	case err == unix.EAGAIN:
 		return false, true
@@ -73,7 +74,7 @@ func (o *output) some(log *logline.Logger) (ended, empty bool) {
 	case err != nil || n == 0:
 		return true, false
 	}
-	for _, c := range o.buf[:n] {
+	for _, c := range buffer[:n] {
 		switch {
 		case c == '\n':
 			o.end(log)
@@ -90,6 +91,7 @@ func (o *output) some(log *logline.Logger) (ended, empty bool) {
 
 func (o *output) end(log *logline.Logger) {
 	o.lines++
+	o.denied = o.denied || refused(o.line)
 	if o.lines <= maxLines {
 		text := string(bytes.TrimSuffix(o.line, []byte{'\r'}))
 		if o.cut {

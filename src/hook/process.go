@@ -13,9 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// environment is what a hook gets besides the facts of its event.
-var environment = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "LANG=C"}
-
 // linger is how long output is still read after a hook has exited: a process it left behind may keep the pipe open for ever.
 const linger = 100 * time.Millisecond
 
@@ -91,28 +88,11 @@ func (r *Runner) spawn(j *job, path string) (*process, error) {
 	if err := r.unwanted(j); err != nil {
 		return nil, err
 	}
-	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	pid, pipe, err := r.fork(j.req, path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: open %s: %w", errStart, os.DevNull, err)
+		return nil, err
 	}
-	defer unix.Close(null)
-	var pipe [2]int
-	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("%w: pipe: %w", errStart, err)
-	}
-	defer unix.Close(pipe[1])
-
-	pid, err := syscall.ForkExec(path, append([]string{path}, j.req.Args...), &syscall.ProcAttr{
-		Dir:   "/",
-		Env:   append(environment[:len(environment):len(environment)], j.req.Env...),
-		Files: []uintptr{uintptr(null), uintptr(pipe[1]), uintptr(pipe[1])},
-		Sys:   &syscall.SysProcAttr{Setpgid: true},
-	})
-	if err != nil {
-		unix.Close(pipe[0])
-		return nil, fmt.Errorf("%w: %w%s", errStart, err, advice(path, err))
-	}
-	p := &process{pid: pid, out: newOutput(pipe[0], path)}
+	p := &process{pid: pid, out: newOutput(pipe, path)}
 	if j.req.Timeout > 0 {
 		p.deadline = time.Now().Add(j.req.Timeout)
 	}
@@ -138,19 +118,52 @@ func (r *Runner) unwanted(j *job) error {
 	return nil
 }
 
-// advice says what to do about a program that does not start.
-func advice(path string, err error) string {
-	switch {
-	case errors.Is(err, unix.ENOEXEC):
-		return ": begin the script with #!/bin/sh"
-	case errors.Is(err, unix.EACCES):
-		return ": make it executable with chmod +x"
-	case errors.Is(err, unix.ENOENT):
-		if _, err := os.Stat(path); err == nil {
-			return ": the interpreter in its first line does not exist (or the file has DOS line ends)"
+// fork starts a program and gives the reading end of its output.
+func (r *Runner) fork(req *Request, path string) (pid, output int, err error) {
+	// One after the other, as the system does it anyway: so these descriptors are there once, however many programs begin.
+	r.starting.Lock()
+	defer r.starting.Unlock()
+	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w: open %s: %w", errStart, os.DevNull, err)
+	}
+	defer unix.Close(null)
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return 0, 0, fmt.Errorf("%w: pipe: %w", errStart, err)
+	}
+	defer unix.Close(pipe[1])
+	attr := &syscall.ProcAttr{
+		Env:   append(r.environment[:len(r.environment):len(r.environment)], req.Env...),
+		Files: []uintptr{uintptr(null), uintptr(pipe[1]), uintptr(pipe[1])},
+		Sys:   &syscall.SysProcAttr{Setpgid: true},
+	}
+	pid, err = syscall.ForkExec(path, append([]string{path}, req.Args...), attr)
+	if err != nil {
+		fault := Examine(path)
+		if errors.Is(fault, ErrRights) && regains() {
+			// The broker gave root's power over files up, and the kernel looks for the program with what the broker has. A shell of root's
+			// has all of it again.
+			words := append([]string{"sh", "-c", `exec "$0" "$@"`, path}, req.Args...)
+			pid, err = syscall.ForkExec("/bin/sh", words, attr)
+		}
+		if err != nil {
+			unix.Close(pipe[0])
+			return 0, 0, explain(err, fault)
 		}
 	}
-	return ""
+	return pid, pipe[0], nil
+}
+
+// explain says why a program did not start and what to do. A fault is what Examine found.
+func explain(err, fault error) error {
+	switch {
+	case err == unix.ETXTBSY:
+		return fmt.Errorf("%w: %w: it is being written; put a new program into place by renaming it", errStart, err)
+	case fault != nil:
+		return fmt.Errorf("%w: %w: %w", errStart, err, fault)
+	}
+	return fmt.Errorf("%w: %w", errStart, err)
 }
 
 // process is one started program and its process group, which has the same number.

@@ -13,13 +13,25 @@ import (
 )
 
 func TestArgumentsEnvironmentAndOutput(t *testing.T) {
-	t.Setenv("SECRET", "of the daemon")
+	t.Setenv("SETTING", "of the operator")
+	t.Setenv("NOTIFY_SOCKET", "/run/systemd/notify")
+	t.Setenv("OLD_MTU", "of another event")
+	t.Setenv("ACTION", "of whoever started the broker")
+	t.Setenv("PATH", "/opt/mesh/bin:/usr/bin")
+	here, before := t.TempDir(), workingDirectory(t)
+	if err := os.Chdir(here); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Chdir(before)
 	b := newBench(t, 2)
+	b.script("helper", "greeting=hello\n")
 	path := b.script("up", `#!/bin/sh
+. "${0%/*}/helper"
 echo "args $# $1 $2"
-echo "env $ACTION [$SECRET] $PATH"
+echo "env $greeting $ACTION [$SETTING] [$NOTIFY_SOCKET$OLD_MTU]"
+echo "path $PATH"
 read line; echo "stdin [$line]"
-echo "at $(pwd)" >&2
+echo "at $(pwd -P)" >&2
 ls /proc/self/fd | wc -l
 `)
 	b.Run(Request{Event: "session.up", Tunnel: 100, Program: path, Args: []string{"100", "a b"}, Env: []string{"ACTION=session.up"}, Tag: 7, Key: 3})
@@ -28,13 +40,22 @@ ls /proc/self/fd | wc -l
 		t.Errorf("result %+v", res)
 	}
 	for _, want := range []string{
-		`"args 2 100 a b"`, `"env session.up [] /usr/sbin:/usr/bin:/sbin:/bin"`, `"stdin []"`, `"at /"`,
+		`"args 2 100 a b"`, `"env hello session.up [of the operator] []"`, `"stdin []"`, `"at ` + here + `"`,
+		`"path /opt/mesh/bin:/usr/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/bin"`,
 		fmt.Sprint(4 + inherited(t)), // 0, 1, 2 and the directory itself: no descriptor of the daemon's
 	} {
 		if !b.logged("info: hook output event=session.up tunnel=100 hook=" + path + " line=" + want) {
 			t.Errorf("log lacks %q:\n%s", want, b.dump())
 		}
 	}
+}
+
+func workingDirectory(t *testing.T) string {
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // inherited counts the descriptors above 2 that whoever started the test let every child have.
@@ -96,7 +117,7 @@ func TestDirectory(t *testing.T) {
 	if got, want := b.read("ran"), []string{"single", "10-a", "20-b", "30-link"}; !slices.Equal(got, append(want, want...)) {
 		t.Errorf("ran %q", got)
 	}
-	for _, want := range []string{"begin the script with #!/bin/sh", "interpreter in its first line", "exit status 3"} {
+	for _, want := range []string{"begin a script with #!/bin/sh", "save it with Unix line ends", "exit status 3"} {
 		if !b.logged(want) {
 			t.Errorf("log lacks %q:\n%s", want, b.dump())
 		}
@@ -168,7 +189,7 @@ func TestFailures(t *testing.T) {
 		{b.script("three", "#!/bin/sh\nexit 3\n"), 3, nil, "exit status 3"},
 		{dead, -1, nil, "terminated"},
 		{b.dir + "/missing", -1, unix.ENOENT, "no such file"},
-		{b.dir, -1, unix.EACCES, "chmod +x"},
+		{b.dir, -1, unix.EACCES, "is a folder"},
 		{b.script("nofirst", "echo\n"), -1, unix.ENOEXEC, "#!/bin/sh"},
 		{b.script("nointerpreter", "#!/no/such\n"), -1, unix.ENOENT, "interpreter"},
 	} {

@@ -1,0 +1,177 @@
+package hook
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrRights is in the errors of Examine that are not the program's fault: who has all of root's rights, or is its owner, can run it.
+var ErrRights = errors.New("the rights do not suffice")
+
+// rightsError is a fault that is an ErrRights.
+type rightsError string
+
+func (e rightsError) Error() string        { return string(e) }
+func (e rightsError) Is(target error) bool { return target == ErrRights }
+
+func lacking(format string, args ...any) error { return rightsError(fmt.Sprintf(format, args...)) }
+
+// Examine tells why this process could not run a program as a hook, in words that say what to do; nil: nothing is known to be in the way.
+// It judges without root's power over other users' files, which the running broker does not have either: what only that would help
+// gives an error with ErrRights. The program is not run.
+func Examine(path string) error {
+	var fault error
+	plainly(func() { fault = examine(path, 0) })
+	return fault
+}
+
+// plainly has f called by a thread without root's power over files.
+func plainly(f func()) {
+	const power = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var now [2]unix.CapUserData
+	if unix.Capget(&header, &now[0]) == nil && now[0].Effective&power != 0 {
+		less := now
+		less[0].Effective &^= power
+		if unix.Capset(&header, &less[0]) == nil {
+			defer unix.Capset(&header, &now[0])
+		}
+	}
+	f()
+}
+
+// examine is Examine for a program, or, with a depth above 0, for the interpreter of one.
+func examine(path string, depth int) error {
+	if err := reachable(path); err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return closed(path, err)
+	case info.IsDir():
+		return fmt.Errorf("%s is a folder: want a program", path)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is no file: want a program", path)
+	case info.Mode().Perm()&0o111 == 0:
+		return fmt.Errorf("%s is not executable: make it so with chmod +x", path)
+	case noexec(path): // for which access(2) has the same word as for a mode
+		return fmt.Errorf("%s is on a file system that is mounted with noexec: put it elsewhere", path)
+	case denied(path, unix.X_OK):
+		return lacking("%s may not be run by user %d (mode %04o, of %s)", path, os.Geteuid(), info.Mode().Perm(), owner(info))
+	}
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrPermission) { // a program need not be readable
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	var buffer [256]byte // as much as the kernel looks at
+	n, err := file.Read(buffer[:])
+	if n == 0 {
+		return fmt.Errorf("%s is empty (%v): want a program", path, err)
+	}
+	return content(path, buffer[:n], depth)
+}
+
+// reachable goes along the folders of a path, as they are without links.
+func reachable(path string) error {
+	if !filepath.IsAbs(path) {
+		here, err := os.Getwd()
+		if err != nil {
+			return fmt.Errorf("%s: the working directory: %w", path, err)
+		}
+		path = filepath.Join(here, path)
+	}
+	folder := "/"
+	for _, name := range strings.Split(filepath.Dir(filepath.Clean(path)), "/") {
+		folder = filepath.Join(folder, name)
+		info, err := os.Stat(folder)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return missing(folder, "folder")
+		case err != nil:
+			return closed(folder, err)
+		case !info.IsDir():
+			return fmt.Errorf("%s is no folder", folder)
+		case denied(folder, unix.X_OK):
+			return lacking("the folder %s may not be entered by user %d (mode %04o, of %s): let others in with chmod o+x %[1]s, or put the program elsewhere",
+				folder, os.Geteuid(), info.Mode().Perm(), owner(info))
+		}
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return missing(path, "file")
+	}
+	return nil
+}
+
+// closed is the error of something that can't be looked at: most likely a link into a folder that may not be entered.
+func closed(path string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		to, _ := os.Readlink(path)
+		return lacking("%s, a link to %s, may not be reached by user %d", path, to, os.Geteuid())
+	}
+	return fmt.Errorf("%s: %w", path, errors.Unwrap(err))
+}
+
+func missing(path, what string) error {
+	if to, err := os.Readlink(path); err == nil {
+		return fmt.Errorf("%s is a link to %s, which is not there", path, to)
+	}
+	return fmt.Errorf("there is no %s %s", what, path)
+}
+
+// denied tells whether the kernel refuses this thread an access; what it can't tell is not denied.
+func denied(path string, mode uint32) bool {
+	err := unix.Faccessat(unix.AT_FDCWD, path, mode, unix.AT_EACCESS)
+	return err == unix.EACCES
+}
+
+func noexec(path string) bool {
+	var system unix.Statfs_t
+	return unix.Statfs(path, &system) == nil && system.Flags&unix.ST_NOEXEC != 0
+}
+
+func owner(info fs.FileInfo) string {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return fmt.Sprintf("user %d, group %d", stat.Uid, stat.Gid)
+	}
+	return "another user"
+}
+
+// content looks at what a program begins with.
+func content(path string, head []byte, depth int) error {
+	switch {
+	case bytes.HasPrefix(head, []byte("\x7fELF")):
+		return machine(path, head)
+	case !bytes.HasPrefix(head, []byte("#!")):
+		return fmt.Errorf("%s is neither a program nor a script: begin a script with #!/bin/sh", path)
+	}
+	line, _, whole := bytes.Cut(head[2:], []byte{'\n'})
+	words := strings.Fields(string(line))
+	switch {
+	case len(words) == 0:
+		return fmt.Errorf("%s: its first line names no interpreter: begin it with #!/bin/sh", path)
+	case depth > 4 || !whole && len(head) == 256 && len(words) == 1: // so says the kernel, too
+		return nil
+	case bytes.HasSuffix(line, []byte{'\r'}):
+		return fmt.Errorf("%s: its lines end as on DOS, so that its interpreter would be %q: save it with Unix line ends", path, words[0]+"\r")
+	}
+	if err := examine(words[0], depth+1); err != nil {
+		return fmt.Errorf("%s: its interpreter can't run: %w", path, err)
+	}
+	return nil
+}
