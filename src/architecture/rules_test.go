@@ -55,6 +55,7 @@ var may = map[string][]string{
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},
 
 	// For tests only.
+	"loopback":     {},
 	"nl/nltest":    {},
 	"architecture": {},
 	"bench":        {},

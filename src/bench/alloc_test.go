@@ -14,6 +14,7 @@ import (
 	"tunneldigger/src/config"
 	"tunneldigger/src/daemon"
 	"tunneldigger/src/logline"
+	"tunneldigger/src/loopback"
 	"tunneldigger/src/wire"
 )
 
@@ -21,7 +22,7 @@ import (
 // must not cause one.
 func TestNativeAllocations(t *testing.T) {
 	const clients = 100
-	at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), freePort(t))
+	at := netip.AddrPortFrom(loopback.Host(), loopback.Port(t))
 	signals, ended := make(chan os.Signal), make(chan error)
 	go func() {
 		ended <- daemon.Run(daemon.Options{

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/loopback"
 )
 
 const (
@@ -24,8 +26,7 @@ const (
 // one, since it lets datagrams gather for a millisecond while they come thick. The user part is told by ticks, which find some in the
 // bare loop as well that can't be its own.
 func TestNative(t *testing.T) {
-	loopback := netip.MustParseAddr("127.0.0.1")
-	at := netip.AddrPortFrom(loopback, freePort(t))
+	at := netip.AddrPortFrom(loopback.Host(), loopback.Port(t))
 	config := filepath.Join(t.TempDir(), "tunneldigger-broker")
 	text := fmt.Sprintf(brokerConfig, at.Addr(), at.Port())
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
@@ -40,7 +41,7 @@ func TestNative(t *testing.T) {
 	clients.answer(7 * time.Second) // path MTU discovery; clients.keepalives shall meet a quiet broker
 	full, anonymous := memoryOf(t, broker.Process.Pid)
 
-	bareAt := netip.AddrPortFrom(loopback, freePort(t))
+	bareAt := netip.AddrPortFrom(loopback.Host(), loopback.Port(t))
 	bareClients := netip.MustParseAddrPort("127.0.0.3:20000")
 	bare := start(t, role(t, "keepalives", bareAt.String(), fmt.Sprintf("%v-%d", bareClients, int(bareClients.Port())+tunnels-1))...)
 	await(t, 10*time.Second, "the bare loop runs", func() bool { return files(bare.Process.Pid) > tunnels })
@@ -89,23 +90,6 @@ func compareKeepalives(t *testing.T, broker, bare int, ours, others *swarm, gap 
 		user[i] = float64(spent[i].userPart()) / 1000 / messages[i]
 	}
 	return total, user
-}
-
-func freePort(t testing.TB) uint16 {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	name, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return uint16(name.(*unix.SockaddrInet4).Port)
 }
 
 // files is how many files a process has open.

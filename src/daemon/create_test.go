@@ -29,7 +29,7 @@ func (p diary) create(d *Daemon, _ *port, e *broker.Effect) error {
 // askFor hands in a client's PREPARE.
 func (d *Daemon) askFor(port uint16, uuid string) {
 	s := d.sections[0]
-	local := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), s.config.Ports[0])
+	local := netip.AddrPortFrom(host, s.config.Ports[0])
 	peer := netip.AddrPortFrom(local.Addr(), port)
 	c := d.jar.Issue(peer, cookie.Tick(d.now))
 	d.handshake(s, 0, peer, local, wire.AppendPrepare(nil, c[:], []byte(uuid), 1, 0))

@@ -17,6 +17,7 @@ import (
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/logline"
+	"tunneldigger/src/loopback"
 	"tunneldigger/src/wire"
 )
 
@@ -77,14 +78,12 @@ type running struct {
 	fault  error
 }
 
+// host is where daemons listen, and only they.
+var host = loopback.Host()
+
 func freePort(t testing.TB) uint16 {
 	t.Helper()
-	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	return uint16(c.LocalAddr().(*net.UDPAddr).Port)
+	return loopback.Port(t)
 }
 
 // serve starts a daemon; its socket is at the given path, or one of its own.
@@ -93,7 +92,7 @@ func serve(t *testing.T, change func(*config.Config), socket ...string) *running
 	port := freePort(t)
 	c := &config.Config{
 		Brokers: []config.Broker{{
-			Name: "wan", Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Ports: []uint16{port},
+			Name: "wan", Addresses: []netip.Addr{host}, Ports: []uint16{port},
 			MaxTunnels: 16, TunnelIDBase: 100, TunnelTimeout: time.Minute,
 		}},
 		Hooks: config.Hooks{Timeout: 10 * time.Second},
@@ -104,7 +103,7 @@ func serve(t *testing.T, change func(*config.Config), socket ...string) *running
 	}
 	r := &running{
 		T: t, log: &lines{grown: make(chan struct{}, 1)}, signals: make(chan os.Signal, 2), ended: make(chan error, 1),
-		at:     &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)},
+		at:     &net.UDPAddr{IP: host.AsSlice(), Port: int(port)},
 		socket: filepath.Join(t.TempDir(), "socket"),
 	}
 	r.config = c
@@ -262,7 +261,7 @@ func TestVerifyHookRefuses(t *testing.T) {
 }
 
 func TestFaultsAtStart(t *testing.T) {
-	taken, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	taken, err := net.ListenUDP("udp4", &net.UDPAddr{IP: host.AsSlice()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +273,7 @@ func TestFaultsAtStart(t *testing.T) {
 	}{
 		{"nothing enabled", config.Config{}, "no broker section is enabled"},
 		{"port in use", config.Config{Brokers: []config.Broker{{
-			Name: "wan", Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, MaxTunnels: 1, TunnelIDBase: 1,
+			Name: "wan", Addresses: []netip.Addr{host}, MaxTunnels: 1, TunnelIDBase: 1,
 			Ports: []uint16{uint16(taken.LocalAddr().(*net.UDPAddr).Port)},
 		}}}, "in use by another program"},
 	} {

@@ -22,11 +22,9 @@ import (
 // started is a daemon on some ports of loopback whose loop is the test's.
 func started(t *testing.T, ports int) (*Daemon, *lines) {
 	t.Helper()
-	b := config.Broker{Name: "wan", Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, MaxTunnels: 4, TunnelIDBase: 100, TunnelTimeout: time.Minute}
-	for len(b.Ports) < ports { // the kernel may give one twice
-		if port := freePort(t); !slices.Contains(b.Ports, port) {
-			b.Ports = append(b.Ports, port)
-		}
+	b := config.Broker{Name: "wan", Addresses: []netip.Addr{host}, MaxTunnels: 4, TunnelIDBase: 100, TunnelTimeout: time.Minute}
+	for range ports {
+		b.Ports = append(b.Ports, freePort(t))
 	}
 	log := &lines{grown: make(chan struct{}, 1)}
 	d, err := start(Options{Config: &config.Config{Brokers: []config.Broker{b}}, Log: logline.New(log, logline.Debug, false), NoDatapath: true})
@@ -44,7 +42,7 @@ func TestTurnIsBounded(t *testing.T) {
 	const listeners = 3*batches + 2
 	d, _ := started(t, listeners)
 	for _, port := range d.sections[0].config.Ports {
-		c, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)})
+		c, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: host.AsSlice(), Port: int(port)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +122,7 @@ func TestListenerThatOnlyFails(t *testing.T) {
 	go d.forward(signals)
 	go func() { ended <- d.loop() }()
 	log.await(t, "nothing but errors")
-	r := &running{T: t, log: log, at: &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(d.sections[0].config.Ports[0])}}
+	r := &running{T: t, log: log, at: &net.UDPAddr{IP: host.AsSlice(), Port: int(d.sections[0].config.Ports[0])}}
 	k := r.dial()
 	for answered := false; !answered; {
 		_, _ = k.Write(wire.AppendCookieRequest(nil))

@@ -276,7 +276,7 @@ func TestReloadRefused(t *testing.T) {
 func TestReloadPortInUse(t *testing.T) {
 	r := serve(t, nil)
 	r.log.await(t, "listening")
-	taken, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	taken, err := net.ListenUDP("udp4", &net.UDPAddr{IP: host.AsSlice()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +289,7 @@ func TestReloadPortInUse(t *testing.T) {
 		c.Brokers[0].Ports = append([]uint16{port}, c.Brokers[0].Ports...)
 		c.Brokers = append(c.Brokers, config.Broker{Name: "b", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Ports: []uint16{port},
 			MaxTunnels: 1, TunnelIDBase: 1, TunnelTimeout: time.Minute})
-	}, "max_tunnels", "broker 'wan' waits to listen: UDP 127.0.0.1:", "is in use by another program", "broker 'b' waits to listen")
+	}, "max_tunnels", "broker 'wan' waits to listen: UDP "+host.String()+":", "is in use by another program", "broker 'b' waits to listen")
 	k.stands()
 	r.dial().connect("two")
 	taken.Close()

@@ -142,7 +142,7 @@ func crowded(t testing.TB, n int) *Daemon {
 	var lines strings.Builder
 	lines.WriteString("Inter-|   Receive  |  Transmit\n face |bytes    packets errs drop fifo frame compressed multicast|bytes\n    lo: 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9\n")
 	c := &config.Config{Brokers: []config.Broker{{
-		Name: "wan", Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Ports: []uint16{freePort(t)},
+		Name: "wan", Addresses: []netip.Addr{host}, Ports: []uint16{freePort(t)},
 		MaxTunnels: n, TunnelIDBase: 100, TunnelTimeout: time.Hour, PMTU: 1446,
 	}}, Log: config.Log{Addresses: true}}
 	o := Options{Config: c, Log: logline.New(&lines2{}, logline.Error, false), NoDatapath: true, Socket: filepath.Join(t.TempDir(), "socket")}

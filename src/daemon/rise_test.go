@@ -62,7 +62,7 @@ func newRising(t *testing.T) *rising {
 // come makes the tunnel of a client up to its answer, and tells what became of it.
 func (r *rising) come(id uint32) *port {
 	r.t.Helper()
-	local := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), r.sections[0].config.Ports[0])
+	local := netip.AddrPortFrom(host, r.sections[0].config.Ports[0])
 	e := broker.Effect{Kind: broker.EffectCreate, PeerTunnel: 7, PeerSession: 7}
 	e.Facts = broker.Facts{Serial: uint64(id), Tunnel: id, Session: id, MTU: 1446, Local: local, Peer: netip.AddrPortFrom(local.Addr(), 4711), UUID: "a"}
 	r.create(r.sections[0], &e)

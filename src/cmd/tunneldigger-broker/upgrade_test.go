@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/loopback"
 	"tunneldigger/src/wire"
 )
 
@@ -79,8 +80,8 @@ func (b *broker) configure(more string) {
 	}
 }
 
-// host is the broker's address, where no client gets a port: they are at 127.0.0.1, and so are those of other tests that run now.
-var host = net.IPv4(127, 9, byte(os.Getpid()>>8), byte(os.Getpid()))
+// host is the broker's address, where no client gets a port.
+var host = net.IP(loopback.Host().AsSlice())
 
 func newBroker(t *testing.T) *broker {
 	t.Helper()
@@ -89,12 +90,7 @@ func newBroker(t *testing.T) *broker {
 		t.Fatal(err)
 	}
 	b := &broker{T: t, dir: t.TempDir()}
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: host})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.port = conn.LocalAddr().(*net.UDPAddr).Port
-	conn.Close()
+	b.port = int(loopback.Port(t))
 	if err := os.Mkdir(filepath.Join(b.dir, "etc"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -359,7 +355,7 @@ func TestUpgradeFails(t *testing.T) {
 	}
 	p.probe()
 	// And then all is well, a changed configuration included.
-	b.configure("config broker 'lan'\n\tlist port '" + fmt.Sprint(b.port+1) + "'\n\tlist address '" + host.String() + "'\n\toption tunnel_id_base '5000'\n")
+	b.configure("config broker 'lan'\n\tlist port '" + fmt.Sprint(loopback.Port(t)) + "'\n\tlist address '" + host.String() + "'\n\toption tunnel_id_base '5000'\n")
 	if text, status := b.call("upgrade"); status != 0 {
 		t.Fatalf("status %d: %s", status, text)
 	}
