@@ -42,7 +42,6 @@ type builder struct {
 	names   map[string]bool // of all sections
 	brokers []*draft
 	bridges []*bridgeDraft
-	scopes  map[Bridge]int // line of the bridge section for a broker and an MTU
 	single  map[string]int // line of the hooks and the log section
 	cfg     Config
 }
@@ -53,7 +52,7 @@ type builder struct {
 func Build(src Source) (*Config, error) {
 	b := &builder{
 		src: src, faults: slices.Clone(src.Faults),
-		names: map[string]bool{}, scopes: map[Bridge]int{}, single: map[string]int{},
+		names: map[string]bool{}, single: map[string]int{},
 		cfg: Config{Hooks: Hooks{Timeout: 30 * time.Second, VerifyCache: verifyCache}, Log: Log{Level: Info}},
 	}
 	for i := range src.Sections {

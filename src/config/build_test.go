@@ -172,6 +172,8 @@ config bridge
 	option interface 'br-mesh'
 	option isolate '1'
 	option broker 'wan'
+	list port '123'
+	list port '53'
 config broker 'wan'
 config bridge 'rest'
 	option interface 'bat0'
@@ -189,7 +191,7 @@ config bridge 'rest'
 		t.Errorf("log: got %+v, want %+v", cfg.Log, want)
 	}
 	if want := []config.Bridge{
-		{Name: "bridge0", MTU: 1446, Interface: "br-mesh", Isolate: true, Broker: "wan"},
+		{Name: "bridge0", MTU: 1446, Interface: "br-mesh", Isolate: true, Broker: "wan", Ports: []uint16{123, 53}},
 		{Name: "rest", Interface: "bat0"},
 	}; !reflect.DeepEqual(cfg.Bridges, want) {
 		t.Errorf("bridges: got %+v, want %+v", cfg.Bridges, want)
@@ -203,23 +205,39 @@ config bridge 'rest'
 }
 
 func TestBridgeFor(t *testing.T) {
+	const west, east = 10001, 10002
 	cfg := config.Config{Bridges: []config.Bridge{
 		{Interface: "rest"}, {Interface: "mtu", MTU: 1400}, {Interface: "wan", Broker: "wan"},
 		{Interface: "both", Broker: "wan", MTU: 1400}, {Interface: "other", Broker: "lan", MTU: 1446},
+		{Interface: "west", Ports: []uint16{10000, west}}, {Interface: "west1400", Ports: []uint16{west}, MTU: 1400},
+		{Interface: "east", Ports: []uint16{east}, Broker: "wan"},
 	}}
 	for _, c := range []struct {
 		broker string
 		mtu    int
+		port   uint16
 		want   string
 	}{
-		{"x", 1446, "rest"}, {"x", 1400, "mtu"}, {"wan", 1446, "wan"}, {"wan", 1400, "both"}, {"lan", 1446, "other"}, {"lan", 1400, "mtu"},
+		{"x", 1446, 53, "rest"}, {"x", 1400, 53, "mtu"}, {"wan", 1446, 53, "wan"}, {"wan", 1400, 53, "both"}, {"lan", 1446, 53, "other"}, {"lan", 1400, 53, "mtu"},
+		{"wan", 1446, west, "west"}, {"wan", 1400, west, "west1400"}, {"wan", 1400, 10000, "west"},
+		{"wan", 1400, east, "east"}, {"lan", 1400, east, "mtu"},
 	} {
-		if got := cfg.BridgeFor(c.broker, c.mtu); got == nil || got.Interface != c.want {
-			t.Errorf("%s %d: got %+v, want %s", c.broker, c.mtu, got, c.want)
+		if got := cfg.BridgeFor(c.broker, c.mtu, c.port); got == nil || got.Interface != c.want {
+			t.Errorf("%s %d %d: got %+v, want %s", c.broker, c.mtu, c.port, got, c.want)
 		}
 	}
-	if got := (&config.Config{Bridges: cfg.Bridges[4:]}).BridgeFor("wan", 1446); got != nil {
+	if got := (&config.Config{Bridges: cfg.Bridges[4:]}).BridgeFor("wan", 1446, 53); got != nil {
 		t.Errorf("got %+v, want none", got)
+	}
+	section := config.Broker{Name: "lan", Ports: []uint16{53, west}}
+	var takes []string
+	for i := range cfg.Bridges {
+		if cfg.Bridges[i].Takes(&section) {
+			takes = append(takes, cfg.Bridges[i].Interface)
+		}
+	}
+	if got := strings.Join(takes, " "); got != "rest mtu other west west1400" {
+		t.Errorf("sections that tunnels of lan can have: %s", got)
 	}
 }
 
@@ -292,7 +310,12 @@ func TestMessages(t *testing.T) {
 		{"config bridge\n\toption interface b\n\toption mtu 1500b", "f:3: bridge 'bridge0': mtu '1500b': want 0 or 1280–8946"},
 		{"config bridge\n\toption interface b\n\toption isolate x", "f:3: bridge 'bridge0': isolate 'x': want 0 or 1"},
 		{"config broker wan\nconfig bridge m\n\toption interface b\n\toption broker wam", "f:4: bridge 'm': broker 'wam': want the name of a broker section, did you mean 'wan'?"},
-		{"config bridge m\n\toption interface b\nconfig bridge n\n\toption interface c", "f:3: bridge 'n': the section on line 1 takes the same tunnels: give one of them another mtu or broker"},
+		{"config bridge m\n\toption interface b\nconfig bridge n\n\toption interface c", "f:3: bridge 'n': the section on line 1 takes the same tunnels: give one of them another mtu, port or broker"},
+		{"config broker\nconfig bridge m\n\toption interface b\n\tlist port 53\n\tlist port 123\nconfig bridge n\n\toption interface c\n\toption port '8942 123'",
+			"f:6: bridge 'n': the section on line 2 takes the same tunnels: give one of them another mtu, port or broker"},
+		{"config broker\nconfig bridge m\n\toption interface b\n\tlist port 53\n\tlist port 54", "f:5: bridge 'm': port '54': want a port of the broker sections that the bridge is for"},
+		{"config broker wan\n\toption port 1\nconfig broker lan\n\toption port 2\n\toption tunnel_id_base 5000\nconfig bridge m\n\toption interface b\n\toption broker wan\n\tlist port 2",
+			"f:9: bridge 'm': port '2': want a port of the broker sections that the bridge is for"},
 		{"config broker\n\tlist max_tunnels 5\n\tlist max_tunnels 6", "f:3: broker 'broker0': max_tunnels '6': want one value only, there is '5' on line 2"},
 		{"config broker\n\tlist port 5\n\tlist port ''", "f:3: broker 'broker0': port '': want a value"},
 		{"config broker\n\toption tunnel_id_base 65000", "f:2: broker 'broker0': tunnel_id_base 65000 with max_tunnels 1024 ends at 66023: want 65535 at most"},
@@ -445,7 +468,7 @@ func TestFormatUCI(t *testing.T) {
 				UUIDPolicy: config.UUIDReplace, AllowList: "/a'", DenyList: "/'b'", BandwidthDownMax: 100000000, BandwidthDownDefault: 1, AnswerRate: 1000000},
 			{Name: "lan", Ports: []uint16{54}, MaxTunnels: 65525, TunnelIDBase: 11, TunnelTimeout: time.Hour},
 		},
-		Bridges: []config.Bridge{{Name: "m", Interface: "a'b", Isolate: true, Broker: "wan"}, {Name: "n", MTU: 1280, Interface: "bat0"}},
+		Bridges: []config.Bridge{{Name: "m", Interface: "a'b", Isolate: true, Broker: "wan", Ports: []uint16{53, 8942}}, {Name: "n", MTU: 1280, Interface: "bat0"}},
 		Hooks:   hooks,
 		Log:     config.Log{Level: config.Error, Addresses: true},
 	}

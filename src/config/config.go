@@ -8,6 +8,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -88,6 +89,20 @@ type Bridge struct {
 	// Broker selects the tunnels of the broker section of this name, which is
 	// among the Brokers; "" those of every section.
 	Broker string
+	// Ports selects the tunnels that came in by one of these local ports. Empty
+	// means any port; no duplicates.
+	Ports []uint16
+}
+
+// Takes reports whether tunnels of the broker section can be the bridge section's,
+// by its name and ports.
+func (b *Bridge) Takes(broker *Broker) bool {
+	return (b.Broker == "" || b.Broker == broker.Name) && (len(b.Ports) == 0 || common(b.Ports, broker.Ports))
+}
+
+// common reports whether two lists of ports have one in common.
+func common(a, b []uint16) bool {
+	return slices.ContainsFunc(a, func(p uint16) bool { return slices.Contains(b, p) })
 }
 
 // UUIDPolicy says what happens when a client shows up with a UUID that has a
@@ -188,13 +203,17 @@ type Log struct {
 	HideUUIDs bool
 }
 
-// BridgeFor gives the bridge section for a tunnel of the named broker and
-// tunnel MTU, or nil. A section that names the broker goes before one for all
-// brokers, then one that names the MTU before one for every MTU.
-func (c *Config) BridgeFor(broker string, mtu int) *Bridge {
+// BridgeFor gives the bridge section for a tunnel of the named broker section, with
+// this tunnel MTU, whose client came to this local port; nil where there is none.
+// Where several fit, one that names the port goes before one that does not; then
+// one that names the broker; then one that names the MTU.
+func (c *Config) BridgeFor(broker string, mtu int, port uint16) *Bridge {
 	var best *Bridge
 	rank := func(b *Bridge) int {
 		r := 0
+		if len(b.Ports) > 0 {
+			r += 4
+		}
 		if b.Broker != "" {
 			r += 2
 		}
@@ -206,7 +225,7 @@ func (c *Config) BridgeFor(broker string, mtu int) *Bridge {
 	for i := range c.Bridges {
 		b := &c.Bridges[i]
 		if (b.Broker == "" || b.Broker == broker) && (b.MTU == 0 || b.MTU == mtu) &&
-			(best == nil || rank(b) > rank(best)) {
+			(len(b.Ports) == 0 || slices.Contains(b.Ports, port)) && (best == nil || rank(b) > rank(best)) {
 			best = b
 		}
 	}

@@ -18,16 +18,17 @@ func (b *builder) bridge(s *Section) {
 	if d.Interface == "" {
 		b.fault(s.Line, "%s: interface is missing: want a bridge or a batman-adv interface", d.label)
 	}
-	scope := Bridge{MTU: d.MTU, Broker: d.Broker}
-	if first, again := b.scopes[scope]; again {
-		b.fault(s.Line, "%s: the section on line %d takes the same tunnels: give one of them another mtu or broker", d.label, first)
-		return
+	for _, e := range b.bridges[:len(b.bridges)-1] {
+		if e.line > 0 && d.MTU == e.MTU && d.Broker == e.Broker && (len(d.Ports)+len(e.Ports) == 0 || common(d.Ports, e.Ports)) {
+			b.fault(s.Line, "%s: the section on line %d takes the same tunnels: give one of them another mtu, port or broker", d.label, e.line)
+			return
+		}
 	}
-	b.scopes[scope] = s.Line
+	d.line = s.Line
 }
 
-// attach finds the brokers of the bridge sections, which may come later in the
-// file, and keeps those sections that attach something.
+// attach finds the brokers and ports of the bridge sections, which may come later in
+// the file, and keeps those sections that attach something.
 func (b *builder) attach() {
 	var known []string
 	for _, d := range b.brokers {
@@ -37,8 +38,19 @@ func (b *builder) attach() {
 		at := slices.Index(known, d.Broker)
 		if d.Broker != "" && at < 0 {
 			b.fault(d.brokerLine, "%s: broker %s: want the name of a broker section%s", d.label, Quote(d.Broker), hint(d.Broker, known))
-		} else if d.Broker == "" || b.brokers[at].enabled {
+		} else if b.listened(d); d.Broker == "" || b.brokers[at].enabled {
 			b.cfg.Bridges = append(b.cfg.Bridges, d.Bridge)
+		}
+	}
+}
+
+// listened finds ports of a bridge section to which no client can come.
+func (b *builder) listened(d *bridgeDraft) {
+	for i, p := range d.Ports {
+		if !slices.ContainsFunc(b.brokers, func(e *draft) bool {
+			return (d.Broker == "" || d.Broker == e.Name) && slices.Contains(e.Ports, p)
+		}) {
+			b.fault(d.portLine[i], "%s: port '%d': want a port of the broker sections that the bridge is for", d.label, p)
 		}
 	}
 }

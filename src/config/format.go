@@ -19,6 +19,7 @@ func FormatUCI(c *Config) string {
 		w.option("interface", b.Interface)
 		w.flag("isolate", b.Isolate)
 		w.option("broker", b.Broker)
+		w.ports(b.Ports)
 	}
 	w.section("hooks", "")
 	w.option("directory", c.Hooks.Directory)
@@ -46,9 +47,7 @@ func (w *uciWriter) broker(b *Broker) {
 	for _, a := range b.Addresses {
 		w.line("list", "address", a.String())
 	}
-	for _, p := range b.Ports {
-		w.line("list", "port", strconv.Itoa(int(p)))
-	}
+	w.ports(b.Ports)
 	w.number("max_tunnels", uint64(b.MaxTunnels))
 	w.number("tunnel_id_base", uint64(b.TunnelIDBase))
 	w.option("tunnel_timeout", formatSeconds(b.TunnelTimeout))
@@ -96,6 +95,12 @@ func (w *uciWriter) option(name, value string) {
 func (w *uciWriter) number(name string, n uint64) {
 	if n != 0 {
 		w.option(name, strconv.FormatUint(n, 10))
+	}
+}
+
+func (w *uciWriter) ports(ports []uint16) {
+	for _, p := range ports {
+		w.line("list", "port", strconv.Itoa(int(p)))
 	}
 }
 

@@ -82,7 +82,9 @@ var brokerOptions = []option[*draft]{
 type bridgeDraft struct {
 	Bridge
 	label      string
+	line       int // of the section
 	brokerLine int
+	portLine   []int // of each port
 }
 
 var bridgeOptions = []option[*bridgeDraft]{
@@ -94,6 +96,7 @@ var bridgeOptions = []option[*bridgeDraft]{
 			d.Broker, d.brokerLine = v.Text, v.Line
 		}
 	}},
+	{name: "port", set: func(d *bridgeDraft, in *input) { d.Ports, d.portLine = in.ports() }},
 }
 
 var hookOptions = func() []option[*Hooks] {
@@ -164,20 +167,24 @@ func (d *draft) addAddresses(in *input) {
 }
 
 func (d *draft) addPorts(in *input) {
-	d.Ports = nil
+	if d.Ports, d.portLine = in.ports(); d.Ports == nil {
+		d.Ports = defaultPorts()
+	}
+}
+
+// ports reads a list of ports, and on which line each of them is.
+func (in *input) ports() (ports []uint16, lines []int) {
 	in.list(maxListed, func(v Value) bool {
 		p, ok := parsePort(v.Text)
 		if !ok {
 			in.refuse(v, span(false, 1, 65535))
 			return true
 		}
-		if slices.Contains(d.Ports, p) {
+		if slices.Contains(ports, p) {
 			return false
 		}
-		d.Ports, d.portLine = append(d.Ports, p), append(d.portLine, v.Line)
+		ports, lines = append(ports, p), append(lines, v.Line)
 		return true
 	})
-	if d.Ports == nil {
-		d.Ports = defaultPorts()
-	}
+	return ports, lines
 }

@@ -81,7 +81,7 @@ func (k *kernel) create(d *Daemon, p *port, e *broker.Effect) error {
 }
 
 func (k *kernel) raise(d *Daemon, p *port, mtu int) error {
-	b := d.config.BridgeFor(p.section.config.Name, mtu)
+	b := d.config.BridgeFor(p.section.config.Name, mtu, p.local.Port())
 	if b == nil {
 		return k.link.Up(p.index, mtu)
 	}

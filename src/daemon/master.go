@@ -30,7 +30,7 @@ type master struct {
 func (k *kernel) ready(d *Daemon, s *section) error {
 	for i := range d.config.Bridges {
 		b := &d.config.Bridges[i]
-		if b.Broker != "" && b.Broker != s.config.Name {
+		if !b.Takes(s.config) {
 			continue
 		}
 		if err := k.find(b.Interface); err != nil {
@@ -108,7 +108,7 @@ func (k *kernel) setMTU(d *Daemon, p *port, mtu int) error {
 	}
 	peer := p.peer.Addr().Addr()
 	forgotten := k.link.ForgetPathMTU(peer, p.section.config.Interface, mtu+wire.TunnelOverhead(!peer.Is4()))
-	b := d.config.BridgeFor(p.section.config.Name, mtu)
+	b := d.config.BridgeFor(p.section.config.Name, mtu, p.local.Port())
 	if b != nil && b.Interface == p.master {
 		k.mind(d, p.master, k.masters[p.master], mtu)
 		return forgotten

@@ -60,7 +60,7 @@ func (k *kernel) move(d *Daemon, p *port) error {
 	if err != nil {
 		return err
 	}
-	b := d.config.BridgeFor(p.section.config.Name, mtu)
+	b := d.config.BridgeFor(p.section.config.Name, mtu, p.local.Port())
 	if b != nil && b.Interface == p.master {
 		m := k.masters[p.master]
 		if m.index == 0 || !m.bridge || p.isolated == b.Isolate {

@@ -158,7 +158,7 @@ func (d *Daemon) apply(next *reloading) string {
 	for _, notice := range next.config.Notices {
 		d.log.Warn(notice)
 	}
-	bridges := !slices.Equal(d.config.Bridges, next.config.Bridges)
+	bridges := slices.ContainsFunc(next.changes, func(c config.Change) bool { return strings.HasPrefix(c.Section, "bridge ") })
 	draining, rate := d.draining()
 	d.config = next.config
 	d.log.SetLevel(LogLevel(d.config.Log.Level))
