@@ -63,7 +63,11 @@ type Broker struct {
 	lists     lists
 	shed      shedder
 
-	drain      drain
+	drain drain
+	// careful is set when an interface could not be raised: then the next ones are
+	// raised before their clients have an answer, so that ERROR sends them to
+	// another broker, until one succeeds.
+	careful    bool
 	stopping   bool
 	why        Reason // it is stopping, ReasonNone: it is not
 	noOld      bool   // the kernel can't give sessions to clients without UNIQUE_SESSION_ID
@@ -144,7 +148,16 @@ func (b *Broker) tunnelEvent(now time.Duration, ev *Event, t *tunnel) {
 		b.datagram(now, ev, t)
 	case EventCreated:
 		if t.state == creating {
-			b.opened(now, t)
+			b.created(now, t, ev.Up)
+		}
+	case EventRaised:
+		if t.state == answered {
+			b.raised(now, t)
+		}
+	case EventRaiseFailed:
+		if t.state == answered {
+			b.careful = true
+			b.close(now, t, ClosedAttach)
 		}
 	case EventCreateFailed:
 		if t.state == creating {
@@ -155,19 +168,15 @@ func (b *Broker) tunnelEvent(now time.Duration, ev *Event, t *tunnel) {
 			b.destroyed(now, t)
 		}
 	case EventLost:
-		if t.state == up {
-			why := ClosedLost
-			if ev.Fault == FaultAttach {
-				why = ClosedAttach
-			}
-			b.close(now, t, why)
+		if t.stands() {
+			b.close(now, t, ClosedLost)
 		}
 	case EventAdopted:
 		if t.state == up && t.fresh {
 			b.hook(config.EventSessionUp, t)
 		}
 	case EventKick:
-		if t.state == up {
+		if t.stands() {
 			b.close(now, t, ClosedKicked)
 		}
 	case EventHookDone:
@@ -175,7 +184,7 @@ func (b *Broker) tunnelEvent(now time.Duration, ev *Event, t *tunnel) {
 			b.hookDone(now, t, ev)
 		}
 	case EventTooBig:
-		if t.state == up && b.config.PMTU == 0 {
+		if t.stands() && b.config.PMTU == 0 {
 			b.measured(now, t, t.prober.TooBig(now, ev.Size))
 			b.schedule(t)
 		}
@@ -204,7 +213,7 @@ func (b *Broker) Tick(now time.Duration, out []Effect) []Effect {
 
 // attendable tells whether something is due, or a keepalive nearly.
 func (t *tunnel) attendable(now time.Duration) bool {
-	return t.due <= now || t.state == up && t.due == t.keepalive && t.due <= now+Slack
+	return t.due <= now || t.stands() && t.due == t.keepalive && t.due <= now+Slack
 }
 
 // attend does what is due for one tunnel and sets its next time.
@@ -248,7 +257,7 @@ func (b *Broker) attend(now time.Duration, t *tunnel) {
 	b.schedule(t)
 }
 
-// schedule sets when a tunnel that is up needs attention next. A message that
+// schedule sets when a tunnel that stands needs attention next. A message that
 // comes in moves the time-out but not this: it is looked at again then.
 func (b *Broker) schedule(t *tunnel) {
 	t.due = min(t.keepalive, t.heard+b.config.TunnelTimeout)

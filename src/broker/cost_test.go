@@ -18,7 +18,7 @@ func standing(t testing.TB, n int) (b *rig) {
 	for i := 0; i < n; i++ {
 		from := pair{netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}), 1), here}
 		b.prepare(from, fmt.Sprint(i), 1, unique)
-		b.created(uint32(100 + i))
+		b.made(uint32(100 + i))
 		b.now += time.Millisecond
 	}
 	if b.Stats().Opened != uint64(n) {

@@ -9,8 +9,9 @@
 //
 // Times are the monotonic time since boot. A tunnel passes through the states
 //
-//	verifying → creating → up → closing → destroying → down
+//	verifying → creating → answered → up → closing → destroying → down
 //
-// where verifying is left out without a session.verify program. The ID is
-// given back at the end of down.
+// where verifying is left out without a session.verify program. A tunnel that
+// ends before it is up goes from answered to destroying and then away. The ID is
+// given back at the end.
 package broker

@@ -54,13 +54,13 @@ func (a *auditor) auditDoor() {
 			continue
 		}
 		for _, t := range a.tunnels.slots {
-			if t != nil && t.uuid == e.UUID && t.id != e.Tunnel && (t.state == up || t.state == creating) {
+			if t != nil && t.uuid == e.UUID && t.id != e.Tunnel && (t.stands() || t.state == creating) {
 				a.t.Fatalf("%s, which has tunnel %d", line(e), t.id)
 			}
 		}
 	}
 	for _, t := range a.tunnels.slots {
-		if t != nil && (t.state == up || t.state == verifying) && a.Broker.lists.deny(&t.request) {
+		if t != nil && (t.stands() || t.state == verifying) && a.Broker.lists.deny(&t.request) {
 			a.t.Fatalf("tunnel %d of %s is kept out", t.id, t.uuid)
 		}
 	}

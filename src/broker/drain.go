@@ -82,7 +82,7 @@ func (b *Broker) release(now time.Duration) {
 	for d.gap > 0 && d.at <= now && b.tunnels.count > 0 {
 		d.at = max(d.at, now-time.Second) + d.gap
 		t := b.tunnels.next(0)
-		for t != nil && t.state != up {
+		for t != nil && !t.stands() {
 			t = b.tunnels.next(t.id + 1)
 		}
 		if t == nil { // the last ones are on their way

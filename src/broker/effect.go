@@ -18,16 +18,20 @@ const (
 	// EffectSend: send Message on the socket of Tunnel; padded with zeros to
 	// Size bytes if that is larger. EMSGSIZE comes back as EventTooBig.
 	EffectSend
-	// EffectCreate: make socket, kernel tunnel and session, and then the
-	// interface: with MTU, attached, up. EventCreated comes back once the client
-	// may know of it, or EventCreateFailed; should the interface fail after
-	// that, EventLost. Facts, Listener, PeerTunnel, PeerSession.
+	// EffectCreate: make socket, tunnel, session and interface, and with Raise all
+	// of EffectRaise as well. EventCreated comes back, or EventCreateFailed when
+	// nothing is left of it. Facts, Listener, PeerTunnel, PeerSession, Raise.
 	EffectCreate
+	// EffectRaise: bring the interface up, with MTU, where tunnels of this MTU
+	// belong; EventRaised or EventRaiseFailed comes back. It takes the kernel
+	// longer than EffectCreate, so it can be left until no newcomer waits for an
+	// answer. Facts.
+	EffectRaise
 	// EffectDestroy: remove all that EffectCreate made; EventDestroyed comes
 	// back when the interface is gone. Tunnel.
 	EffectDestroy
 	// EffectSetMTU: give the interface MTU, and attach it where tunnels of this
-	// MTU belong. Facts.
+	// MTU belong; while EffectRaise is outstanding, have that do so. Facts.
 	EffectSetMTU
 	// EffectShape: limit what goes to the client to Bandwidth kbit/s, 0: no
 	// limit. Tunnel.
@@ -63,6 +67,7 @@ type Effect struct {
 	Hook        config.Event
 	Note        Note
 	Reason      Reason
+	Raise       bool
 	length      uint8
 	Listener    int
 	Size        int
@@ -84,7 +89,7 @@ type Note uint8
 
 // The notes.
 const (
-	NoteUp          Note = iota + 1 // a tunnel stands
+	NoteUp          Note = iota + 1 // a tunnel is up
 	NoteClosed                      // a tunnel is being closed: Reason
 	NoteRefused                     // a client was refused: Reason
 	NoteQueued                      // a client waits

@@ -17,15 +17,14 @@ const (
 	EventDatagram EventKind = iota + 1
 	// EventTunnelDatagram: a datagram came from the peer of Tunnel: Tunnel, Data.
 	EventTunnelDatagram
-	// EventCreated: EffectCreate was carried out, or all that the client has to
-	// wait for: Tunnel.
+	// EventCreated: EffectCreate was carried out: Tunnel, Up.
 	EventCreated
 	// EventCreateFailed: EffectCreate failed and left nothing: Tunnel, Fault.
 	EventCreateFailed
 	// EventDestroyed: the interface of Tunnel is gone, as EffectDestroy asked.
 	EventDestroyed
 	// EventLost: the interface or socket of Tunnel is gone or useless and nobody
-	// asked for it: Tunnel, Fault.
+	// asked for it: Tunnel.
 	EventLost
 	// EventHookDone: a hook ended: Tunnel, Serial, Hook, Refused.
 	EventHookDone
@@ -42,9 +41,13 @@ const (
 	// EventRemove: the same, because the section was taken out of the
 	// configuration; another one may have its addresses from now on.
 	EventRemove
+	// EventRaised: EffectRaise was carried out: Tunnel.
+	EventRaised
+	// EventRaiseFailed: the interface of Tunnel can't be brought up or attached.
+	EventRaiseFailed
 )
 
-// Fault is why a tunnel could not be made, or was lost.
+// Fault is why a tunnel could not be made.
 type Fault uint8
 
 // The faults that the core treats differently.
@@ -52,7 +55,6 @@ const (
 	FaultOther      Fault = iota // whatever; this client is refused
 	FaultExists                  // the kernel has a tunnel of this ID already
 	FaultOldSession              // the kernel refused a second session with ID 1
-	FaultAttach                  // the interface can't be brought up or attached
 )
 
 // Event is something that happened. Data belongs to the caller and is not kept.
@@ -61,6 +63,7 @@ type Event struct {
 	Fault       Fault
 	Hook        config.Event
 	Refused     bool // the session.verify hook said no
+	Up          bool // the interface is up already
 	Tunnel      uint32
 	Serial      uint64
 	Listener    int

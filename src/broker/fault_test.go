@@ -12,7 +12,7 @@ func TestFaultExists(t *testing.T) {
 	r := newRig(t, quiet, Options{})
 	r.prepare(alice, "a", 7, unique)
 	r.failed(100, FaultExists).is("# set aside 100 a", "create l2tp101-101 for alice 7-7 mtu 1400")
-	r.created(101).is("101 ← TUNNEL 101 features 1", "# up 101 a", "hook session.up 101", "101 ← PMTU_NTFY 1400")
+	r.made(101).is("101 ← TUNNEL 101 features 1", "raise 101 mtu 1400", "101 ← PMTU_NTFY 1400", "# up 101 a", "hook session.up 101")
 	for _, from := range []pair{bob, carol} {
 		r.up(from, "x", 1, unique)
 	}
@@ -68,7 +68,7 @@ func TestFaultOldSession(t *testing.T) {
 	r.listener(carol, wire.AppendUsageRequest(nil, unique)).is("carol ← USAGE 16383")
 	r.prepare(carol, "c", 1, 0).is("carol ← ERROR", "# refused c: this kernel can't serve clients without unique session IDs")
 	r.prepare(carol, "c", 1, unique)
-	r.created(102)
+	r.made(102)
 	if r.Tunnels() != 2 {
 		t.Errorf("%d tunnels: new clients are to be served all the same", r.Tunnels())
 	}

@@ -14,6 +14,7 @@ import (
 type auditor struct {
 	*rig
 	creating, there, removing map[uint32]Facts // kernel objects
+	raising                   map[uint32]bool  // what is to be raised with creation, or after it
 	hooks                     []Effect         // that run or wait
 	stage                     map[uint64]config.Event
 	standing                  map[pair][]byte // TUNNEL as it was first sent
@@ -23,7 +24,7 @@ func newAuditor(t *testing.T, c config.Broker, o Options) *auditor {
 	r := newRig(t, c, o)
 	r.handed = true
 	return &auditor{
-		rig: r, creating: map[uint32]Facts{}, there: map[uint32]Facts{}, removing: map[uint32]Facts{},
+		rig: r, creating: map[uint32]Facts{}, there: map[uint32]Facts{}, removing: map[uint32]Facts{}, raising: map[uint32]bool{},
 		stage: map[uint64]config.Event{}, standing: map[pair][]byte{},
 	}
 }
@@ -56,12 +57,23 @@ func (a *auditor) audit() {
 				}
 			}
 			a.creating[e.Tunnel] = e.Facts
+			a.raising[e.Tunnel] = e.Raise
+			if e.Raise != a.careful {
+				a.t.Fatalf("%s while a failed raise makes careful: %v", line(e), a.careful)
+			}
+		case EffectRaise:
+			_, there := a.there[e.Tunnel]
+			if last, any := a.stage[e.Serial]; !there || a.raising[e.Tunnel] || any && last != config.EventVerify {
+				a.t.Fatalf("%s out of order", line(e))
+			}
+			a.raising[e.Tunnel] = true
 		case EffectDestroy:
 			f, ok := a.there[e.Tunnel]
 			if !ok {
 				a.t.Fatalf("%s, which is not there", line(e))
 			}
 			delete(a.there, e.Tunnel)
+			delete(a.raising, e.Tunnel)
 			a.removing[e.Tunnel] = f
 		case EffectSend:
 			f, ok := a.there[e.Tunnel]
@@ -94,9 +106,12 @@ func (a *auditor) audit() {
 		if t == nil {
 			continue
 		}
-		in := map[state]map[uint32]Facts{creating: a.creating, up: a.there, closing: a.there, destroying: a.removing}[t.state]
+		in := map[state]map[uint32]Facts{creating: a.creating, answered: a.there, up: a.there, closing: a.there, destroying: a.removing}[t.state]
 		if _, ok := in[t.id]; in != nil && !ok {
 			a.t.Fatalf("tunnel %d is in state %d, the kernel knows nothing", t.id, t.state)
+		}
+		if t.stands() && a.raising[t.id] != (t.state == answered) {
+			a.t.Fatalf("tunnel %d is in state %d, and to be raised: %v", t.id, t.state, a.raising[t.id])
 		}
 		if t.state != verifying && t.state != down {
 			kernel++
@@ -120,7 +135,8 @@ func (a *auditor) hooked(e *Effect) {
 	case config.EventVerify:
 		ok = !any
 	case config.EventSessionUp:
-		ok = !any || last == config.EventVerify
+		_, there := a.there[e.Tunnel]
+		ok = (!any || last == config.EventVerify) && there && !a.raising[e.Tunnel]
 	case config.EventMTUChanged:
 		ok = any && (last == config.EventSessionUp || last == config.EventMTUChanged) && e.OldMTU != e.MTU
 	case config.EventSessionPreDown:
@@ -146,8 +162,21 @@ func (a *auditor) answer(n int, fault Fault, refused bool) bool {
 					a.do(Event{Kind: EventCreateFailed, Tunnel: id, Fault: fault})
 				} else {
 					a.there[id] = f
-					a.do(Event{Kind: EventCreated, Tunnel: id})
+					isUp := a.raising[id]
+					delete(a.raising, id)
+					a.do(Event{Kind: EventCreated, Tunnel: id, Up: isUp})
 				}
+				return true
+			}
+		}
+		if _, ok := a.there[id]; ok && a.raising[id] {
+			if n--; n < 0 {
+				delete(a.raising, id)
+				kind := EventRaised
+				if refused {
+					kind = EventRaiseFailed
+				}
+				a.do(Event{Kind: kind, Tunnel: id})
 				return true
 			}
 		}

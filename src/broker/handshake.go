@@ -25,7 +25,7 @@ func (b *Broker) datagram(now time.Duration, ev *Event, t *tunnel) {
 		switch {
 		case t == nil:
 			b.stats.Drops[DropStranger]++
-		case t.state != up:
+		case !t.stands():
 			b.stats.Drops[DropClosing]++
 		default:
 			b.message(now, t, m)
@@ -88,7 +88,7 @@ func (b *Broker) prepare(now time.Duration, from pair, listener int, payload []b
 	features := m.Features & known
 	if t := b.pairs[from]; t != nil && t.state != closing && t.state != destroying && t.same(m.UUID, m.TunnelID, features) {
 		t.heard, t.successor = now, nil
-		if t.state == up {
+		if t.stands() {
 			b.repeated(now, t)
 		}
 		return
@@ -148,7 +148,7 @@ func (b *Broker) succeed(now time.Duration, t *tunnel, r *request) {
 	case verifying:
 		b.discard(t)
 		b.admit(now, *r)
-	case up:
+	case answered, up:
 		b.close(now, t, ClosedReplaced)
 		fallthrough
 	default:
@@ -230,7 +230,7 @@ func (b *Broker) create(t *tunnel) {
 	t.tries++
 	e := b.effect(EffectCreate)
 	e.Facts, e.Listener = t.facts(), t.listener
-	e.PeerTunnel, e.PeerSession = t.peerTunnel, t.peerSession()
+	e.PeerTunnel, e.PeerSession, e.Raise = t.peerTunnel, t.peerSession(), b.careful
 }
 
 // failed undoes what start did; the executor left nothing in the kernel.

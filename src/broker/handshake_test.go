@@ -76,7 +76,7 @@ func TestPrepare(t *testing.T) {
 	r := newRig(t, quiet, Options{})
 	r.prepare(alice, "a", 7, unique).is("create l2tp100-100 for alice 7-7 mtu 1400")
 	r.prepare(alice, "a", 7, unique).is() // a retry: the first one is being worked on
-	r.created(100).is("100 ← TUNNEL 100 features 1", "# up 100 a", "hook session.up 100", "100 ← PMTU_NTFY 1400")
+	r.made(100).is("100 ← TUNNEL 100 features 1", "raise 100 mtu 1400", "100 ← PMTU_NTFY 1400", "# up 100 a", "hook session.up 100")
 	if r.Tunnels() != 1 || r.Stats().Opened != 1 || r.Stats().Prepares != 2 {
 		t.Errorf("counted %+v", r.Stats())
 	}
@@ -86,7 +86,7 @@ func TestPrepareOfOldClients(t *testing.T) {
 	r := newRig(t, quiet, Options{})
 	// No feature flags: session 1 on both sides, and no flags in the answer.
 	r.prepare(alice, "a", 7, 0).is("create l2tp100-1 for alice 7-1 mtu 1400")
-	r.created(100).is("100 ← TUNNEL 100 features 0", "# up 100 a", "hook session.up 100", "100 ← PMTU_NTFY 1400")
+	r.made(100).is("100 ← TUNNEL 100 features 0", "raise 100 mtu 1400", "100 ← PMTU_NTFY 1400", "# up 100 a", "hook session.up 100")
 	if m, _ := wire.Parse(r.out[0].Message()); len(m.Payload) != 4 {
 		t.Errorf("TUNNEL has a payload of %d bytes, want 4 without features", len(m.Payload))
 	}
@@ -94,11 +94,11 @@ func TestPrepareOfOldClients(t *testing.T) {
 	p := append(r.cookie(bob), 1, 'b')
 	r.listener(bob, append([]byte{0x80, 0x73, 0xA7, 1, 2, byte(len(p))}, p...)).is("create l2tp101-1 for bob 1-1 mtu 1400")
 	// Several of them at once.
-	r.created(101).is("101 ← TUNNEL 101 features 0", "# up 101 b", "hook session.up 101", "101 ← PMTU_NTFY 1400")
+	r.made(101).is("101 ← TUNNEL 101 features 0", "raise 101 mtu 1400", "101 ← PMTU_NTFY 1400", "# up 101 b", "hook session.up 101")
 	r.prepare(carol, "c", 1, 0).is("create l2tp102-1 for carol 1-1 mtu 1400")
 	// Flags that nobody knows yet are not accepted.
 	r.prepare(dave, "d", 9, unique|0x80000002).is("create l2tp103-103 for dave 9-9 mtu 1400")
-	r.created(103)
+	r.made(103)
 	r.prepare(dave, "d", 9, unique|0x80000002).is("103 ← TUNNEL 103 features 1", "103 ← PMTU_NTFY 1400")
 }
 
@@ -172,7 +172,7 @@ func TestPrepareRepeated(t *testing.T) {
 	for _, f := range []wire.Features{0, unique} {
 		r := newRig(t, quiet, Options{})
 		r.prepare(alice, "a", 7, f)
-		r.created(100)
+		r.made(100)
 		first := bytes.Clone(r.out[0].Message())
 		again := wire.AppendPrepare(nil, r.cookie(alice), []byte("a"), 7, f)
 		for i := 0; i < 3; i++ {

@@ -34,7 +34,7 @@ func TestOutOfOrderBeforeSetUp(t *testing.T) {
 	r.listener(alice, wire.AppendLimit(nil, 1, 1000)).dropped(before, DropClosing)
 	before = r.Stats()
 	r.socket(100, wire.AppendError(nil)).dropped(before, DropClosing)
-	r.created(100)
+	r.made(100)
 	r.socket(100, wire.AppendError(nil)).is("# closed 100 a: the client closed it", "hook session.pre-down 100")
 	for _, data := range [][]byte{wire.AppendError(nil), wire.AppendLimit(nil, 1, 1000), wire.AppendPMTUD(nil, 1472), wire.AppendClientKeepalive(nil, 1)} {
 		before = r.Stats()
@@ -126,9 +126,9 @@ func TestAnothersID(t *testing.T) {
 	r := newRig(t, quiet, Options{})
 	r.up(alice, "a", 7, unique)
 	r.prepare(bob, "b", 100, unique).is("create l2tp101-101 for bob 100-100 mtu 1400")
-	r.created(101)
+	r.made(101)
 	r.prepare(carol, "c", 7, unique).is("create l2tp102-102 for carol 7-7 mtu 1400")
-	r.created(102)
+	r.made(102)
 	r.prepare(dave, "d", 0xffffffff, unique).is("create l2tp103-103 for dave 4294967295-4294967295 mtu 1400")
 	r.prepare(alice, "a", 7, unique).is("100 ← TUNNEL 100 features 1", "100 ← PMTU_NTFY 1400")
 	check(t, r.Broker)
@@ -142,7 +142,7 @@ func TestReplayed(t *testing.T) {
 	for range 3 { // while it is being made
 		r.listener(alice, data).is()
 	}
-	r.created(100)
+	r.made(100)
 	// While it stands it changes nothing, and the answer goes to the client.
 	for range 3 {
 		r.listener(alice, data).is("100 ← TUNNEL 100 features 1", "100 ← PMTU_NTFY 1400")
@@ -162,7 +162,7 @@ func TestReplayed(t *testing.T) {
 	r.listener(alice, data).is()
 	r.hookDone(100, config.EventSessionPreDown)
 	r.destroyed(100).is("hook session.down 100", "create l2tp101-101 for alice 7-7 mtu 1400")
-	r.created(101)
+	r.made(101)
 	same(t, only(r.run(61*s), "closed"), "60 # closed 101 a: the client was silent for too long")
 	r.gone(101)
 	r.now += 192 * s

@@ -58,8 +58,11 @@ func check(t *testing.T, b *Broker) {
 				fail("tunnel %d is not found by its addresses", id)
 			}
 		}
-		if waits := tun.state == up || tun.state == destroying; waits != (tun.place >= 0) {
+		if waits := tun.stands() || tun.state == destroying; waits != (tun.place >= 0) {
 			fail("tunnel %d in state %d has place %d among the deadlines", id, tun.state, tun.place)
+		}
+		if tun.silent && tun.state != destroying {
+			fail("tunnel %d in state %d goes without a word", id, tun.state)
 		}
 		if tun.place >= 0 && (tun.place >= len(b.deadlines) || b.deadlines[tun.place].tunnel != tun) {
 			fail("tunnel %d is not at its place among the deadlines", id)

@@ -7,21 +7,33 @@ import (
 	"tunneldigger/src/wire"
 )
 
-// opened is called when the kernel has the tunnel: the client may know.
-func (b *Broker) opened(now time.Duration, t *tunnel) {
-	t.state, t.opened, t.heard = up, now, now
+// created is called when the kernel has the tunnel: the client may know. The
+// interface may be up already.
+func (b *Broker) created(now time.Duration, t *tunnel, isUp bool) {
+	t.state, t.opened, t.heard = answered, now, now
 	b.stats.Opened++
-	// A client that has another identity by now must not take this for its own.
-	if t.successor == nil && !b.stopping && !b.lists.deny(&t.request) {
-		b.sendTunnel(t)
-		if t.since != 0 { // an earlier version did not hand it over
-			b.stats.Setup.add(now - t.since)
-		}
+	if isUp {
+		b.careful = false
 	}
-	b.note(NoteUp, t.facts(), ReasonNone)
+	switch { // what came up while the kernel was busy
+	case b.stopping:
+		b.close(now, t, b.why)
+		return
+	case t.successor != nil: // it must not take this for its own
+		b.close(now, t, ClosedReplaced)
+		return
+	case b.lists.deny(&t.request):
+		b.close(now, t, ClosedDenied)
+		return
+	}
+	b.sendTunnel(t)
+	if t.since != 0 { // an earlier version did not hand it over
+		b.stats.Setup.add(now - t.since)
+	}
+	if !isUp {
+		b.effect(EffectRaise).Facts = t.facts()
+	}
 	b.allot(t)
-	b.hook(config.EventSessionUp, t)
-	t.told, t.fresh = t.mtu, true
 	// The first keepalive comes after 3–15 s, so that tunnels spread out.
 	t.keepalive = now + 3*time.Second + time.Duration(b.options.Random()%12000)*time.Millisecond
 	if b.config.PMTU != 0 {
@@ -31,18 +43,22 @@ func (b *Broker) opened(now time.Duration, t *tunnel) {
 		t.prober = newProber(now, t, b.options.Random())
 	}
 	b.schedule(t)
-	switch { // what came up while the kernel was busy
-	case b.stopping:
-		b.close(now, t, b.why)
-	case t.successor != nil:
-		b.close(now, t, ClosedReplaced)
-	case b.lists.deny(&t.request):
-		b.close(now, t, ClosedDenied)
+	if isUp {
+		b.raised(now, t)
 	}
 }
 
+// raised is called when the interface is up: hooks may know.
+func (b *Broker) raised(now time.Duration, t *tunnel) {
+	t.state = up
+	b.note(NoteUp, t.facts(), ReasonNone)
+	b.hook(config.EventSessionUp, t)
+	t.told, t.fresh = t.mtu, true
+}
+
 // close ends a tunnel: the client is told, then session.pre-down runs, the
-// interface goes, session.down runs. A client that asked for it need not be
+// interface goes, session.down runs. Of one that is not up yet hooks have not
+// heard, and do not: it goes at once. A client that asked for it need not be
 // told. One that came back with another identity must not: it would take the
 // ERROR for the answer to its PREPARE and avoid this broker.
 func (b *Broker) close(now time.Duration, t *tunnel, why Reason) {
@@ -52,9 +68,22 @@ func (b *Broker) close(now time.Duration, t *tunnel, why Reason) {
 		e.length = uint8(len(wire.AppendErrorReason(e.message[:0], wireReason(why))))
 	}
 	b.note(NoteClosed, t.facts(), why)
+	if t.state == answered {
+		t.silent = true
+		b.destroy(now, t)
+		return
+	}
 	t.state = closing
 	b.deadlines.schedule(t, false)
 	b.hook(config.EventSessionPreDown, t)
+}
+
+// destroy has the interface removed.
+func (b *Broker) destroy(now time.Duration, t *tunnel) {
+	t.state = destroying
+	t.due = now + removalTime
+	b.deadlines.schedule(t, true)
+	b.effect(EffectDestroy).Facts = t.facts()
 }
 
 func wireReason(why Reason) wire.Reason {
@@ -91,15 +120,16 @@ func (b *Broker) hookDone(now time.Duration, t *tunnel, ev *Event) {
 		t.telling = false
 		b.tellMTU(t)
 	case ev.Hook == config.EventSessionPreDown && t.state == closing:
-		t.state = destroying
-		t.due = now + removalTime
-		b.deadlines.schedule(t, true)
-		e := b.effect(EffectDestroy)
-		e.Facts = t.facts()
+		b.destroy(now, t)
 	case ev.Hook == config.EventSessionDown && t.state == down:
-		b.tunnels.remove(t)
-		b.ids.give(t.id)
+		b.remove(t)
 	}
+}
+
+// remove frees the ID of a tunnel of which nothing is left.
+func (b *Broker) remove(t *tunnel) {
+	b.tunnels.remove(t)
+	b.ids.give(t.id)
 }
 
 // destroyed is called when the interface is gone. The ID stays taken until the
@@ -108,7 +138,11 @@ func (b *Broker) destroyed(now time.Duration, t *tunnel) {
 	t.state = down
 	b.deadlines.schedule(t, false)
 	delete(b.pairs, t.pair)
-	b.hook(config.EventSessionDown, t)
+	if t.silent {
+		b.remove(t)
+	} else {
+		b.hook(config.EventSessionDown, t)
+	}
 	b.succession(now, t)
 }
 
@@ -119,7 +153,7 @@ func (b *Broker) discard(t *tunnel) {
 	b.ids.give(t.id)
 }
 
-// forget takes out a tunnel that never came up.
+// forget takes out a tunnel that was never made.
 func (b *Broker) forget(t *tunnel) {
 	b.tunnels.remove(t)
 	delete(b.pairs, t.pair)
@@ -138,7 +172,7 @@ func (b *Broker) stop(now time.Duration, why Reason) {
 		case t.state == verifying:
 			b.discard(t)
 			b.refuse(t.request, b.noEntry())
-		case t.state == up:
+		case t.stands():
 			b.close(now, t, b.why)
 		}
 	}

@@ -93,7 +93,7 @@ func TestSerial(t *testing.T) {
 		check()
 		id := r.out[0].Tunnel
 		r.hookDone(id, config.EventVerify)
-		r.created(id)
+		r.made(id)
 		check()
 		r.socket(id, wire.AppendError(nil))
 		check()
@@ -134,14 +134,14 @@ func TestStop(t *testing.T) {
 	}
 	erin, frank := pair{addrPort("192.0.2.50:5"), here}, pair{addrPort("192.0.2.60:6"), here}
 	stage(alice, 1)
-	r.created(100) // up
-	stage(bob, 1)  // creating
+	r.made(100)   // up
+	stage(bob, 1) // creating
 	stage(carol, 0)
 	stage(dave, 1)
-	r.created(103)
+	r.made(103)
 	r.socket(103, wire.AppendError(nil)) // closing
 	stage(erin, 1)
-	r.created(104)
+	r.made(104)
 	r.socket(104, wire.AppendError(nil))
 	r.hookDone(104, config.EventSessionPreDown) // destroying
 	r.prepare(frank, "frank", 1, unique).is("# queued frank")
@@ -156,11 +156,10 @@ func TestStop(t *testing.T) {
 	r.listener(frank, wire.AppendUsageRequest(nil, unique)).is("192.0.2.60:6 ← USAGE 65535")
 	// What the kernel was busy with ends right after it; its client hears
 	// nothing that it would build on.
-	r.created(101).is("# up 101 bob", "hook session.up 101", "101 ← PMTU_NTFY 1400",
-		"101 ← ERROR 0x02", "# closed 101 bob: the broker is stopping", "hook session.pre-down 101")
+	r.made(101).is("101 ← ERROR 0x02", "# closed 101 bob: the broker is stopping", "destroy 101")
 	verified(102)
 	r.gone(100)
-	r.gone(101)
+	r.destroyed(101).is()
 	r.hookDone(103, config.EventSessionPreDown)
 	r.destroyed(103).is("hook session.down 103", "dave ← ERROR", "# refused successor: the broker is stopping")
 	r.hookDone(103, config.EventSessionDown)

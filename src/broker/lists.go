@@ -31,7 +31,7 @@ func (b *Broker) SetLists(now time.Duration, allow, deny *admission.List, out []
 		case t.state == verifying:
 			b.discard(t)
 			b.refuse(t.request, RefusedDenied)
-		case t.state == up:
+		case t.stands():
 			b.close(now, t, ClosedDenied)
 		}
 		// Who waits for an old tunnel to go is looked at when it has gone, one

@@ -67,7 +67,7 @@ func TestListsChange(t *testing.T) {
 	r.up(alice, "a", 1, unique)
 	r.prepare(alice6, "f", 1, unique)
 	r.run(2 * s)
-	r.created(101)
+	r.made(101)
 	r.now += 2 * s
 	r.prepare(bob, "b", 1, unique) // is being made
 	r.prepare(carol, "c", 1, unique).is("# queued c")
@@ -75,11 +75,10 @@ func TestListsChange(t *testing.T) {
 	r.lists("", "a\nb\nc").is("carol ← ERROR", "# refused c: "+denied,
 		"100 ← ERROR 0x04", "# closed 100 a: "+ClosedDenied.String(), "hook session.pre-down 100")
 	r.lists("", "a\nb\nc").is()
-	r.created(102).is("# up 102 b", "hook session.up 102", "102 ← PMTU_NTFY 1400",
-		"102 ← ERROR 0x04", "# closed 102 b: "+ClosedDenied.String(), "hook session.pre-down 102")
+	r.made(102).is("102 ← ERROR 0x04", "# closed 102 b: "+ClosedDenied.String(), "destroy 102")
 	same(t, only(r.run(2*s), "create"), "2 create l2tp103-103 for dave 1-1 mtu 1400")
 	r.gone(100)
-	r.gone(102)
+	r.destroyed(102).is()
 	check(t, r.Broker)
 	r.prepare(alice, "a", 1, unique).is("alice ← ERROR", "# refused a: "+denied)
 	if r.Tunnels() != 2 || r.Stats().Reasons[ClosedDenied] != 2 || r.Stats().Reasons[RefusedDenied] != 2 {

@@ -109,7 +109,9 @@ func (b *Broker) changeMTU(t *tunnel, mtu int) {
 	e := b.effect(EffectSetMTU)
 	e.Facts = t.facts()
 	b.note(NoteMTU, t.facts(), ReasonNone).OldMTU = old
-	b.tellMTU(t)
+	if t.state == up { // else session.up will tell it
+		b.tellMTU(t)
+	}
 }
 
 // tellMTU tells hooks what they don't know yet, unless they are still at the

@@ -150,7 +150,7 @@ func TestProbesOfTheClient(t *testing.T) {
 func TestFixedMTU(t *testing.T) {
 	r := newRig(t, quiet, Options{})
 	r.prepare(alice, "a", 7, unique).is("create l2tp100-100 for alice 7-7 mtu 1400")
-	r.created(100).is("100 ← TUNNEL 100 features 1", "# up 100 a", "hook session.up 100", "100 ← PMTU_NTFY 1400")
+	r.made(100).is("100 ← TUNNEL 100 features 1", "raise 100 mtu 1400", "100 ← PMTU_NTFY 1400", "# up 100 a", "hook session.up 100")
 	r.socket(100, wire.AppendPMTUD(nil, 1472)).is("100 ← PMTU_NTFY 1400")
 	r.socket(100, wire.AppendPMTUNtfy(nil, 1300)).is()
 	r.socket(100, wire.AppendPMTUDAck(nil, 1306)).is()
@@ -199,7 +199,8 @@ func TestLimitConfigured(t *testing.T) {
 	c.BandwidthDownMax, c.BandwidthDownDefault = 5000, 1000
 	r := newRig(t, c, Options{})
 	r.prepare(alice, "a", 7, unique)
-	r.created(100).is("100 ← TUNNEL 100 features 1", "# up 100 a", "shape 100 1000", "# limit 100 a", "hook session.up 100", "100 ← PMTU_NTFY 1400")
+	r.made(100).is("100 ← TUNNEL 100 features 1", "raise 100 mtu 1400", "shape 100 1000", "# limit 100 a", "100 ← PMTU_NTFY 1400",
+		"# up 100 a", "hook session.up 100")
 	limit := func(seq uint16, kbit uint32) *rig { return r.socket(100, wire.AppendLimit(nil, seq, kbit)) }
 	limit(1, 6000).is("100 ← REL_ACK 1", "shape 100 5000", "# limit 100 a")
 	limit(2, 0).is("100 ← REL_ACK 2", "# limit 100 a") // unlimited is more than the most

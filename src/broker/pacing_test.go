@@ -125,7 +125,7 @@ func TestPerAddress(t *testing.T) {
 		t.Error("another address was refused")
 	}
 	// A retry of a tunnel that stands costs nothing.
-	r.created(100)
+	r.made(100)
 	for i := 0; i < 5; i++ {
 		r.prepare(from("192.0.2.1", 1), "u", 1, unique)
 		if got := r.lines()[0]; got != "100 ← TUNNEL 100 features 1" {

@@ -39,7 +39,7 @@ func (b *Broker) Reconfigure(now time.Duration, c config.Broker, o Options, out 
 		case t == nil:
 		case t.state == verifying:
 			t.mtu = b.firstMTU(t)
-		case t.state == up:
+		case t.stands():
 			b.follow(now, t, old.PMTU)
 		}
 	}
@@ -53,7 +53,7 @@ func (b *Broker) Knows(peer, local netip.AddrPort) bool { return b.pairs[pair{pe
 // Serial is the last serial number that a tunnel has got.
 func (b *Broker) Serial() uint64 { return b.serial }
 
-// follow adapts a tunnel that is up.
+// follow adapts a tunnel that stands.
 func (b *Broker) follow(now time.Duration, t *tunnel, oldPMTU int) {
 	switch fixed := b.config.PMTU; {
 	case fixed == oldPMTU:

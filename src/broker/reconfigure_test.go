@@ -70,7 +70,7 @@ func TestLimitWhileIDsAreAside(t *testing.T) {
 	r := newRig(t, quiet, Options{})
 	r.prepare(alice, "a", 1, unique)
 	r.failed(100, FaultExists) // 100 is set aside, 101 tried
-	r.created(101)
+	r.made(101)
 	r.up(bob, "b", 1, unique)
 	r.reconfigure(func(c *config.Broker) { c.MaxTunnels = 1 })
 	r.reconfigure(func(c *config.Broker) { c.MaxTunnels = 4 })
@@ -126,8 +126,8 @@ func TestFixedMTUComesAndGoes(t *testing.T) {
 	r.prepare(bob, "b", 1, unique) // while the kernel is at it
 	r.reconfigure(func(c *config.Broker) { c.PMTU = 1300 })
 	r.is("100 ← PMTU_NTFY 1300", "mtu 100 1300", "# mtu 100 a", "hook session.mtu-changed 100 1446→1300")
-	r.created(101)
-	same(t, only(r.lines(), "mtu", "NTFY"), "101 ← PMTU_NTFY 1300", "mtu 101 1300", "# mtu 101 b", "hook session.mtu-changed 101 1446→1300")
+	r.made(101)
+	same(t, only(r.lines(), "mtu", "NTFY"), "raise 101 mtu 1446", "101 ← PMTU_NTFY 1300", "mtu 101 1300", "# mtu 101 b")
 	same(t, only(r.run(60*s-1), "PMTUD"))
 	r.socket(100, wire.AppendPMTUD(nil, 1400)).is("100 ← PMTU_NTFY 1300")
 	r.hookDone(100, config.EventMTUChanged).is()

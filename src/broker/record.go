@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"tunneldigger/src/handoff"
 	"tunneldigger/src/pmtu"
@@ -56,7 +57,11 @@ func restoreTunnel(record []byte) (*tunnel, error) {
 		case tagTunnelSerial:
 			t.serial = f.Uint()
 		case tagState:
-			t.state = state(f.Uint8())
+			n := slices.Index(stateNumbers[:], f.Uint8())
+			if n < 0 {
+				return nil, handoff.ErrMalformed
+			}
+			t.state = state(n)
 		case tagTries:
 			t.tries = int(f.Uint16())
 		case tagOpened:
@@ -98,6 +103,8 @@ func restoreTunnel(record []byte) (*tunnel, error) {
 			t.behind = f.Bool()
 		case tagFresh:
 			t.fresh = f.Bool()
+		case tagSilent:
+			t.silent = f.Bool()
 		case tagRivalry:
 			var err error
 			if t.rivalry, err = restoreRivalry(f.Bytes()); err != nil {
@@ -111,7 +118,7 @@ func restoreTunnel(record []byte) (*tunnel, error) {
 	if err == nil && len(prober) > 0 {
 		t.prober, err = pmtu.Restore(t.v6(), prober)
 	}
-	if err == nil && (t.state > down || t.mtu < wire.MinTunnelMTU || t.mtu > 65535) {
+	if err == nil && (t.mtu < wire.MinTunnelMTU || t.mtu > 65535) {
 		err = handoff.ErrMalformed
 	}
 	return t, err

@@ -9,14 +9,21 @@ import (
 // TunnelInfo is one tunnel as a report shows it.
 type TunnelInfo struct {
 	Facts
-	State     string        // verifying, creating, up, closing, destroying or down, see the package comment
+	State     string        // verifying, creating, answered, up, closing, destroying or down, see the package comment
 	Opened    time.Duration // when it came up, 0: not yet
 	Heard     time.Duration // when the client last said something
 	Bandwidth uint32        // kbit/s towards the client, 0: no limit
 	Features  wire.Features // that both sides use
 }
 
-var stateNames = [...]string{"verifying", "creating", "up", "closing", "destroying", "down"}
+var stateNames = [...]string{"verifying", "creating", "answered", "up", "closing", "destroying", "down"}
+
+// Stands reports whether the client has the tunnel and nothing has ended it; its
+// interface may not be up yet.
+func (t *TunnelInfo) Stands() bool { return t.Answered() || t.State == stateNames[up] }
+
+// Answered reports whether the tunnel's interface is still to be raised.
+func (t *TunnelInfo) Answered() bool { return t.State == stateNames[answered] }
 
 // Next gives the first tunnel whose ID is not below id; false: there is none.
 func (b *Broker) Next(id uint32) (TunnelInfo, bool) {

@@ -48,12 +48,12 @@ func TestSetupTimes(t *testing.T) {
 	r := newRig(t, c, Options{})
 	r.prepare(alice, "a", 1, unique)
 	r.now += 3 * time.Millisecond
-	r.created(100)
+	r.made(100)
 	r.prepare(bob, "b", 1, unique)
 	r.now += s
 	r.prepare(bob, "b", 1, unique) // the time counts from the first one
 	r.run(s)
-	r.created(101)
+	r.made(101)
 	setup := r.Stats().Setup
 	if setup.Buckets[2] != 1 || setup.Buckets[11] != 1 || setup.Sum != 2003*time.Millisecond {
 		t.Errorf("%+v", setup)

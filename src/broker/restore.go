@@ -32,6 +32,8 @@ func Restore(c config.Broker, o Options, state []byte) (*Broker, error) {
 			}
 		case tagNoOld:
 			b.noOld = f.Bool()
+		case tagCareful:
+			b.careful = f.Bool()
 		case tagDrain:
 			err = b.drain.restore(f.Bytes())
 		case tagStats:
@@ -102,6 +104,19 @@ func (b *Broker) Adopt(now time.Duration, records [][]byte) (adopted []uint32) {
 	return adopted
 }
 
+// NeverUp says of a tunnel that was restored from the state of version 1.0, which
+// kept that outside of the core, that its interface has not been up: it is
+// still to be raised, or goes without a word to hooks.
+func (b *Broker) NeverUp(id uint32) {
+	switch t := b.tunnels.get(id); {
+	case t == nil:
+	case t.state == up:
+		t.state, t.fresh = answered, false
+	case t.state == destroying:
+		t.silent = true
+	}
+}
+
 // Holds tells whether there is a tunnel with this ID, in whatever state.
 func (b *Broker) Holds(id uint32) bool { return b.tunnels.get(id) != nil }
 
@@ -122,7 +137,7 @@ func (b *Broker) place(t *tunnel) bool {
 	b.tunnels.add(t)
 	b.serial = max(b.serial, t.serial)
 	switch t.state {
-	case up:
+	case answered, up:
 		// The configuration may be another one by now.
 		t.due = min(t.due, t.keepalive, t.heard+b.config.TunnelTimeout)
 		if b.config.PMTU == 0 && t.prober == (pmtu.Prober{}) { // it was fixed before

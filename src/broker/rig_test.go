@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,9 +91,20 @@ func (r *rig) prepare(from pair, uuid string, id uint32, f wire.Features) *rig {
 }
 
 func (r *rig) created(id uint32) *rig   { return r.event(Event{Kind: EventCreated, Tunnel: id}) }
+func (r *rig) raised(id uint32) *rig    { return r.event(Event{Kind: EventRaised, Tunnel: id}) }
 func (r *rig) destroyed(id uint32) *rig { return r.event(Event{Kind: EventDestroyed, Tunnel: id}) }
 func (r *rig) failed(id uint32, f Fault) *rig {
 	return r.event(Event{Kind: EventCreateFailed, Tunnel: id, Fault: f})
+}
+
+// made is created, and raised where that is asked for, with the effects of both.
+func (r *rig) made(id uint32) *rig {
+	effects := slices.Clone(r.created(id).out)
+	if slices.ContainsFunc(effects, func(e Effect) bool { return e.Kind == EffectRaise }) {
+		effects = append(effects, r.raised(id).out...)
+	}
+	r.out = append(r.out[:0], effects...)
+	return r
 }
 
 // hookDone ends a hook of the tunnel that has the ID now.
@@ -111,7 +123,7 @@ func (r *rig) up(from pair, uuid string, peerID uint32, f wire.Features) uint32 
 	for _, e := range r.out {
 		if e.Kind == EffectCreate {
 			id := e.Tunnel
-			r.created(id)
+			r.made(id)
 			return id
 		}
 	}
@@ -204,7 +216,13 @@ func line(e *Effect) string {
 	case EffectSend:
 		return fmt.Sprintf("%d ← %s", e.Tunnel, message(e))
 	case EffectCreate:
-		return fmt.Sprintf("create %s for %s %d-%d mtu %d", e.Interface(), name(e.Peer), e.PeerTunnel, e.PeerSession, e.MTU)
+		raised := ""
+		if e.Raise {
+			raised = ", up"
+		}
+		return fmt.Sprintf("create %s for %s %d-%d mtu %d", e.Interface(), name(e.Peer), e.PeerTunnel, e.PeerSession, e.MTU) + raised
+	case EffectRaise:
+		return fmt.Sprintf("raise %d mtu %d", e.Tunnel, e.MTU)
 	case EffectDestroy:
 		return fmt.Sprintf("destroy %d", e.Tunnel)
 	case EffectSetMTU:

@@ -23,6 +23,7 @@ const (
 	tagDrain    // record, while draining
 	tagRemoved  // the section was taken out of the configuration
 	tagPerUUID  // record, repeated
+	tagCareful
 )
 
 // The fields of a tunnel's record, and of a request's. A request's stand below
@@ -62,7 +63,12 @@ const (
 	tagSpent
 	tagBehind
 	tagFresh
+	tagSilent
 )
+
+// stateNumbers are the states as programs hand them to one another. Version 1.0
+// did not know answered, see NeverUp, and takes no state that has it.
+var stateNumbers = [...]uint8{verifying: 0, creating: 1, up: 2, closing: 3, destroying: 4, down: 5, answered: 6}
 
 // The fields of a pair of a key and a time; of a limited key there are more.
 const (
@@ -101,6 +107,7 @@ func (b *Broker) Snapshot(dst []byte) []byte {
 	dst = handoff.AppendBool(dst, tagStopping, b.stopping)
 	dst = handoff.AppendBool(dst, tagRemoved, b.why == ClosedRemoved)
 	dst = handoff.AppendBool(dst, tagNoOld, b.noOld)
+	dst = handoff.AppendBool(dst, tagCareful, b.careful)
 	dst, mark := handoff.Begin(dst, tagStats)
 	dst = handoff.End(b.stats.append(dst), mark)
 	dst, mark = handoff.Begin(dst, tagFree)
@@ -159,7 +166,7 @@ func (t *tunnel) append(dst []byte) []byte {
 	dst = t.request.append(dst)
 	dst = handoff.AppendUint(dst, tagID, uint64(t.id))
 	dst = handoff.AppendUint(dst, tagTunnelSerial, t.serial)
-	dst = handoff.AppendUint(dst, tagState, uint64(t.state))
+	dst = handoff.AppendUint(dst, tagState, uint64(stateNumbers[t.state]))
 	dst = handoff.AppendUint(dst, tagTries, uint64(t.tries))
 	dst = handoff.AppendTime(dst, tagOpened, t.opened)
 	dst = handoff.AppendTime(dst, tagDue, t.due)
@@ -183,6 +190,7 @@ func (t *tunnel) append(dst []byte) []byte {
 	dst = handoff.AppendTime(dst, tagSpent, t.spent)
 	dst = handoff.AppendBool(dst, tagBehind, t.behind)
 	dst = handoff.AppendBool(dst, tagFresh, t.fresh)
+	dst = handoff.AppendBool(dst, tagSilent, t.silent)
 	if t.rivalry != nil {
 		dst, mark = handoff.Begin(dst, tagRivalry)
 		dst = handoff.End(t.rivalry.append(dst), mark)

@@ -27,12 +27,12 @@ func handOver(t *testing.T, b *Broker) *Broker {
 		t.Fatalf("restored, the state is\n%x\ninstead of\n%x", again, state)
 	}
 	type plain struct {
-		stats           Stats
-		serial          uint64
-		stopping, noOld bool
-		why             Reason
+		stats                    Stats
+		serial                   uint64
+		careful, stopping, noOld bool
+		why                      Reason
 	}
-	if is, was := (plain{next.stats, next.serial, next.stopping, next.noOld, next.why}), (plain{b.stats, b.serial, b.stopping, b.noOld, b.why}); is != was {
+	if is, was := (plain{next.stats, next.serial, next.careful, next.stopping, next.noOld, next.why}), (plain{b.stats, b.serial, b.careful, b.stopping, b.noOld, b.why}); is != was {
 		t.Fatalf("restored, the broker has\n%+v\ninstead of\n%+v", is, was)
 	}
 	for i, old := range b.tunnels.slots {
@@ -97,7 +97,7 @@ func TestTunnelFieldsAreCarried(t *testing.T) {
 // Every field of a Broker is carried, or it is known why not.
 func TestBrokerFieldsAreCarried(t *testing.T) {
 	known := []string{
-		"tunnels", "pairs", "deadlines", "ids", "serial", "queue", "perIP", "perUUID", "hooked", "stopping", "why", "noOld", "stats", "drain",
+		"tunnels", "pairs", "deadlines", "ids", "serial", "queue", "perIP", "perUUID", "hooked", "careful", "stopping", "why", "noOld", "stats", "drain",
 		"config", "options", "limit", // given to Restore
 		"lists",             // read from their files again
 		"shed",              // begins anew: it is about this second
@@ -234,7 +234,7 @@ func TestCutOff(t *testing.T) {
 	r := newRig(t, c, Options{Verify: true})
 	r.prepare(alice, "a", 1, unique)
 	r.hookDone(100, config.EventVerify)
-	r.created(100)
+	r.made(100)
 	r.prepare(bob, "b", 1, unique)
 	r.prepare(alice, "x", 1, unique)
 	r.prepare(carol, "c", 1, unique)

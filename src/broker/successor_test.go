@@ -33,7 +33,7 @@ func TestSuccessor(t *testing.T) {
 			r.prepare(alice, test.uuid, test.id, test.f).is()
 			r.now += 2 * s
 			r.destroyed(100).is("hook session.down 100", test.create)
-			r.created(101)
+			r.made(101)
 			if got := r.lines()[0]; got[:len("101 ← TUNNEL")] != "101 ← TUNNEL" {
 				t.Errorf("got %q", got)
 			}
@@ -81,17 +81,15 @@ func TestSuccessorOfCreating(t *testing.T) {
 	r := newRig(t, quiet, Options{})
 	r.prepare(alice, "a", 7, 0)
 	r.prepare(alice, "z", 7, unique).is()
-	r.created(100).is("# up 100 a", "hook session.up 100", "100 ← PMTU_NTFY 1400",
-		"# closed 100 a: the client came back with another identity", "hook session.pre-down 100")
-	r.hookDone(100, config.EventSessionPreDown)
-	r.destroyed(100).is("hook session.down 100", "create l2tp101-101 for alice 7-7 mtu 1400")
+	r.made(100).is("# closed 100 a: the client came back with another identity", "destroy 100")
+	r.destroyed(100).is("create l2tp101-101 for alice 7-7 mtu 1400")
 
 	// It has changed its mind back: the last word counts.
 	r = newRig(t, quiet, Options{})
 	r.prepare(alice, "a", 7, 0)
 	r.prepare(alice, "z", 7, unique)
 	r.prepare(alice, "a", 7, 0).is()
-	r.created(100).is("100 ← TUNNEL 100 features 0", "# up 100 a", "hook session.up 100", "100 ← PMTU_NTFY 1400")
+	r.made(100).is("100 ← TUNNEL 100 features 0", "raise 100 mtu 1400", "100 ← PMTU_NTFY 1400", "# up 100 a", "hook session.up 100")
 }
 
 func TestSuccessorInQueue(t *testing.T) {

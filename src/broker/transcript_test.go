@@ -15,6 +15,12 @@ import (
 // transcripts are the tests that tell a broker what happens, and what it does about it. They run as they are, and once more in TestHandedOver.
 var transcripts = []func(*testing.T){
 	TestAmplificationWithCookie,
+	TestAnswered,
+	TestAnsweredEnds,
+	TestAnsweredSuccessor,
+	TestAnsweredStuck,
+	TestCareful,
+	TestVersion10,
 	TestDrain,
 	TestDrainWhileSettingUp,
 	TestCloseRate,

@@ -13,7 +13,8 @@ type state uint8
 const (
 	verifying  state = iota // the session.verify hook is asked
 	creating                // the kernel is asked
-	up                      // the tunnel stands
+	answered                // the client has its answer, the interface is not up yet
+	up                      // the interface is up, and hooks hear of it
 	closing                 // session.pre-down runs
 	destroying              // the interface is being removed
 	down                    // session.down runs
@@ -54,6 +55,7 @@ type tunnel struct {
 	told       int  // what hooks know
 	telling    bool // session.mtu-changed runs
 	fresh      bool // session.up has not ended yet
+	silent     bool // it goes without having been up, and hooks hear nothing of it
 	prober     pmtu.Prober
 	bandwidth  uint32 // kbit/s, 0: no limit
 	wanted     uint32 // what the client asked for
@@ -67,6 +69,9 @@ type tunnel struct {
 }
 
 func (t *tunnel) v6() bool { return !t.peer.Addr().Is4() }
+
+// stands reports whether the client has its answer and nothing has ended the tunnel.
+func (t *tunnel) stands() bool { return t.state == answered || t.state == up }
 
 // session gives this side's session ID: the tunnel's own for clients that know
 // unique session IDs, else 1 (PROTOCOL.md, "Set-up").

@@ -149,7 +149,7 @@ func (t *tunnel) inherit(now time.Duration, o *tunnel) {
 	if t.rivalry != nil {
 		v.switches, v.noted = max(v.switches, t.rivalry.switches), v.noted || t.rivalry.noted
 	}
-	if o.state == up {
+	if o.stands() {
 		v.switches = min(v.switches+1, maxSwitches)
 		v.switched = now
 	}
@@ -168,7 +168,7 @@ func (b *Broker) noteTwins(t *tunnel, other netip.AddrPort) {
 // lookForTwins is called now and then for a tunnel, where several may have a UUID.
 func (b *Broker) lookForTwins(now time.Duration, t *tunnel) {
 	lives := func(t *tunnel) bool {
-		return t.state == up && now-t.heard < deadAfter && now-t.opened >= settled
+		return t.stands() && now-t.heard < deadAfter && now-t.opened >= settled
 	}
 	known := func(t *tunnel) bool { return t.rivalry != nil && t.rivalry.noted }
 	if b.tunnels.uuids[t.uuid] == t && b.tunnels.older[t] == nil || !lives(t) || known(t) {

@@ -78,7 +78,7 @@ func TestTwinsReplaceSameSite(t *testing.T) {
 		"100 ← ERROR 0x04", "# closed 100 u: a new client with its UUID took its place", "hook session.pre-down 100",
 		"create l2tp101-101 for 192.0.2.10:1111 1-1 mtu 1400")
 	r.gone(100)
-	r.created(101)
+	r.made(101)
 	if r.Tunnels() != 1 || r.Stats().Twins != 0 {
 		t.Errorf("%d tunnels", r.Tunnels())
 	}
@@ -151,7 +151,7 @@ func TestTwinsReplaceBacksOff(t *testing.T) {
 				if len(created) > 0 {
 					r.gone(last)
 					last = r.tunnels.uuids["u"].id
-					r.created(last)
+					r.made(last)
 				}
 				return len(created) > 0
 			}
@@ -187,7 +187,7 @@ func TestTwinsReplaceAndVerify(t *testing.T) {
 	start := func() {
 		r.prepare(alice, "u", 1, unique)
 		r.hookDone(100, config.EventVerify)
-		r.created(100)
+		r.made(100)
 		r.now += 7 * s
 		r.prepare(bob, "u", 1, unique).is("hook session.verify 101")
 	}
@@ -221,7 +221,7 @@ func TestTwinsBothVerified(t *testing.T) {
 	r.hookDone(100, config.EventVerify).is()
 	// While the kernel is at it, nothing can be undone: who comes waits.
 	r.prepare(alice, "u", 1, unique).is()
-	r.created(101)
+	r.made(101)
 	if got := only(r.prepare(alice, "u", 1, unique).lines(), "hook session.verify"); len(got) != 1 && r.Tunnels() == 1 {
 		t.Errorf("got %q", got)
 	}
@@ -238,7 +238,7 @@ func TestTwinsInQueue(t *testing.T) {
 	r.prepare(bob, "u", 1, unique).is("# queued u")
 	r.prepare(dave, "d", 1, unique).is("# queued d")
 	same(t, r.run(2*s), "2 create l2tp101-101 for alice 1-1 mtu 1400")
-	r.created(101)
+	r.made(101)
 	same(t, only(r.run(2*s), "bob", "create"), "2 # two nodes 101 u, bob", "2 bob ← ERROR", "2 create l2tp102-102 for dave 1-1 mtu 1400")
 }
 
@@ -251,7 +251,7 @@ func TestTwinsAndSuccessors(t *testing.T) {
 		r.prepare(alice, "u", 8, unique).is("# closed 100 u: the client came back with another identity", "hook session.pre-down 100")
 		r.hookDone(100, config.EventSessionPreDown)
 		r.destroyed(100).is("hook session.down 100", "create l2tp101-101 for alice 8-8 mtu 1400")
-		r.created(101)
+		r.made(101)
 		if got := r.prepare(alice, "u", 8, unique).lines()[0]; got != "101 ← TUNNEL 101 features 1" {
 			t.Errorf("%v: %q", p, got)
 		}

@@ -15,7 +15,7 @@ func TestVerify(t *testing.T) {
 	r.prepare(alice, "a", 7, unique).is()
 	done(100, false).is("create l2tp100-100 for alice 7-7 mtu 1400")
 	done(100, true).is() // once is enough
-	r.created(100)
+	r.made(100)
 
 	r.prepare(bob, "b", 7, unique).is("hook session.verify 101")
 	done(101, true).is("bob ← ERROR", "# refused b: the session.verify hook refused")

@@ -18,7 +18,7 @@ const (
 	tagHooksEnded
 	tagHooksFailed
 	tagSendFailures
-	tagUnborn // a hook key, repeated
+	tagUnborn // of version 1.0: a hook key, repeated
 	tagMoved
 	tagMoving
 	tagSection // record, repeated
@@ -61,8 +61,8 @@ const (
 	tagInterface
 	tagMaster
 	tagIsolated
-	tagRiseMTU // it is not up yet
-	tagRiseUp  // and session.up is to run then
+	tagRiseMTU // of version 1.0: it is not up yet
+	_          // of version 1.0
 	tagStored
 )
 
@@ -105,8 +105,6 @@ type carriedPort struct {
 	port
 	section int
 	rising  bool
-	mtu     int
-	hooked  bool
 }
 
 // appendState writes the whole state; the hooks are frozen. caller is who waits
@@ -122,9 +120,6 @@ func (d *Daemon) appendState(dst []byte, caller int) []byte {
 	dst = handoff.AppendUint(dst, tagHooksEnded, d.hooksRun.ended)
 	dst = handoff.AppendUint(dst, tagHooksFailed, d.hooksRun.failed)
 	dst = handoff.AppendUint(dst, tagSendFailures, d.failures.count)
-	for key := range d.unborn {
-		dst = handoff.AppendUint(dst, tagUnborn, key)
-	}
 	dst = handoff.AppendBool(dst, tagConfined, d.confined)
 	dst = handoff.AppendBool(dst, tagMoved, d.moved)
 	dst = handoff.AppendBool(dst, tagMoving, d.moving)
@@ -189,10 +184,6 @@ func (p *port) append(dst []byte) []byte {
 	dst = handoff.AppendString(dst, tagMaster, p.master)
 	dst = handoff.AppendBool(dst, tagIsolated, p.isolated)
 	dst = handoff.AppendBool(dst, tagStored, p.stored)
-	if p.rise != nil {
-		dst = handoff.AppendUint(dst, tagRiseMTU, uint64(p.rise.mtu))
-		dst = handoff.AppendBool(dst, tagRiseUp, len(p.rise.held) > 0)
-	}
 	return dst
 }
 

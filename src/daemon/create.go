@@ -50,7 +50,7 @@ func (d *Daemon) create(s *section, e *broker.Effect) {
 	p, err := d.build(s, e)
 	if err == nil {
 		d.ports.add(p)
-		d.later(s, broker.Event{Kind: broker.EventCreated, Tunnel: p.id})
+		d.later(s, broker.Event{Kind: broker.EventCreated, Tunnel: p.id, Up: e.Raise})
 		return
 	}
 	fault := broker.FaultOther
@@ -91,14 +91,11 @@ func (d *Daemon) build(s *section, e *broker.Effect) (_ *port, err error) {
 	if err := d.poller.Add(fd, tokenTunnel|uint64(e.Tunnel), poll.Read); err != nil {
 		return nil, err
 	}
-	if !s.careful {
-		d.raiseLater(p, &e.Facts)
-		return p, nil
+	if e.Raise {
+		if err := d.datapath.raise(d, p, e.MTU); err != nil {
+			return nil, err
+		}
 	}
-	if err := d.datapath.raise(d, p, e.MTU); err != nil {
-		return nil, err
-	}
-	s.careful = false
 	return p, nil
 }
 

@@ -94,7 +94,6 @@ type Daemon struct {
 	failures    sendFailures
 	upgrading   *upgrade // nil: none is under way
 	rises       rises
-	unborn      map[uint64]struct{} // by hook key: tunnels that ended before they were up
 }
 
 // queued is an event that came up while effects were carried out.

@@ -133,9 +133,7 @@ func decodePort(record []byte) (*carriedPort, error) {
 		case tagStored:
 			p.stored = f.Bool()
 		case tagRiseMTU:
-			p.rising, p.mtu = true, int(f.Uint16())
-		case tagRiseUp:
-			p.hooked = f.Bool()
+			p.rising = true
 		}
 	}
 	return p, f.Err()

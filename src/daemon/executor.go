@@ -22,6 +22,10 @@ func (d *Daemon) carryOut(s *section) {
 			d.send(s, e)
 		case broker.EffectCreate:
 			d.creates = append(d.creates, creation{s, *e})
+		case broker.EffectRaise:
+			if p := d.ports.get(e.Tunnel); p != nil {
+				d.raiseLater(p, &e.Facts)
+			}
 		case broker.EffectDestroy:
 			d.destroy(s, e.Tunnel)
 		case broker.EffectSetMTU:
@@ -68,6 +72,7 @@ func (d *Daemon) destroy(s *section, id uint32) {
 		d.later(s, broker.Event{Kind: broker.EventDestroyed, Tunnel: id})
 		return
 	}
+	p.rise = nil
 	if p.fd >= 0 {
 		_ = d.poller.Remove(p.fd)
 		d.rescue(p)

@@ -15,17 +15,6 @@ const maxWaiting = 1000
 // runHook starts the hooks of one event, with arguments and environment as
 // existing scripts expect them.
 func (d *Daemon) runHook(s *section, e *broker.Effect) {
-	if p := d.ports.get(e.Tunnel); p != nil && p.rise != nil && e.Serial != 0 {
-		d.hold(p, e)
-		return
-	}
-	if key := s.hookKey(e.Serial); e.Hook == config.EventSessionDown && len(d.unborn) > 0 {
-		if _, silent := d.unborn[key]; silent {
-			delete(d.unborn, key)
-			d.hookEnded(s, e.Tunnel, e.Serial, e.Hook, false)
-			return
-		}
-	}
 	h := &d.config.Hooks
 	r := hook.Request{
 		Event: e.Hook.String(), Tunnel: e.Tunnel, Program: h.Program[e.Hook], Directory: h.Directory, Timeout: h.Timeout,

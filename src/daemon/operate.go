@@ -78,7 +78,7 @@ func (d *Daemon) commandKick(c *control.Conn, args []string) {
 	var found, closed int
 	kick := func(s *section, t *broker.TunnelInfo) {
 		found++
-		if t.State != "up" {
+		if !t.Stands() {
 			return
 		}
 		closed++

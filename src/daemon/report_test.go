@@ -57,6 +57,7 @@ func TestStatus(t *testing.T) {
 	one := r.dial()
 	one.connect("one")
 	r.dial().connect("two")
+	r.log.await(t, "tunnel up broker=wan tunnel=101")
 	w := r.json()
 	if w.Version != "1.2.3" || len(w.Brokers) != 1 || w.Brokers[0].Tunnels != 2 || w.Brokers[0].Limit != 16 ||
 		len(w.Brokers[0].Listening) != 1 || w.Brokers[0].Listening[0] != r.at.String() || w.Brokers[0].Setup.Count != 2 {
@@ -164,7 +165,7 @@ func crowded(t testing.TB, n int) *Daemon {
 		ev.Data = wire.AppendPrepare(nil, m.Payload, []byte(uuid), 1, wire.UniqueSessionID)
 		d.effects = s.core.Handle(d.now, &ev, d.effects[:0])
 		id := d.effects[0].Tunnel
-		d.effects = s.core.Handle(d.now, &broker.Event{Kind: broker.EventCreated, Tunnel: id}, d.effects[:0])
+		d.effects = s.core.Handle(d.now, &broker.Event{Kind: broker.EventCreated, Tunnel: id, Up: true}, d.effects[:0])
 		p := &port{id: id, section: s, fd: -1, index: int(id), name: fmt.Sprintf("l2tp%d-%d", id, id), master: "br-mesh"}
 		d.ports.add(p)
 		fmt.Fprintf(&lines, "%s: %d 1 0 0 0 0 0 0 %d 4 0 0 0 0 0 0\n", p.name, 1000000+int(id), 2000000+int(id))

@@ -131,9 +131,6 @@ func (d *Daemon) restore(c *carried) error {
 	d.resumeStore(c)
 	d.hooksRun, d.failures.count = c.hooksRun, c.failures
 	d.moved, d.moving, d.confined = c.moved, c.moving, c.confined
-	for _, key := range c.unborn {
-		d.unborn[key] = struct{}{}
-	}
 	most := d.shares()
 	for _, s := range c.sections {
 		if s.config == nil {
@@ -152,6 +149,7 @@ func (d *Daemon) restore(c *carried) error {
 			d.add(b, most[i])
 		}
 	}
+	d.restoreUnborn(c)
 	for _, p := range c.ports {
 		d.restorePort(p)
 	}
@@ -192,6 +190,23 @@ func (d *Daemon) restoreSection(c *carriedSection, most []int) (err error) {
 	return nil
 }
 
+// restoreUnborn tells the cores which tunnels end before they were up, where that
+// was version 1.0's to know and not theirs.
+func (d *Daemon) restoreUnborn(c *carried) {
+	silent := make(map[uint64]bool)
+	for _, key := range c.unborn {
+		silent[key] = true
+	}
+	if len(silent) == 0 {
+		return
+	}
+	d.eachTunnel(func(s *section, t *broker.TunnelInfo) {
+		if silent[s.hookKey(t.Serial)] {
+			s.core.NeverUp(t.Tunnel)
+		}
+	})
+}
+
 // restorePort takes over one tunnel's socket, or closes it if nobody has the
 // tunnel.
 func (d *Daemon) restorePort(c *carriedPort) {
@@ -214,15 +229,13 @@ func (d *Daemon) restorePort(c *carriedPort) {
 			return
 		}
 	}
-	if info, ok := p.section.core.Next(p.id); c.rising && ok && info.Tunnel == p.id {
-		d.raiseLater(p, &info.Facts)
-		p.rise.mtu = c.mtu
-		if c.hooked {
-			p.rise.held = []broker.Effect{{Kind: broker.EffectHook, Hook: config.EventSessionUp, Facts: info.Facts}}
-			p.rise.held[0].MTU = c.mtu
-		}
-	}
 	d.ports.add(p)
+	if c.rising {
+		p.section.core.NeverUp(p.id)
+	}
+	if info, _ := p.section.core.Next(p.id); info.Answered() {
+		d.raiseLater(p, &info.Facts)
+	}
 	if !p.stored {
 		d.keep(p.id)
 	}

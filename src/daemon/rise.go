@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"tunneldigger/src/broker"
-	"tunneldigger/src/config"
 )
 
 const (
@@ -12,17 +11,15 @@ const (
 	overdue = time.Second           // that newcomers may keep an interface waiting
 )
 
-// rise is what is left to do for a tunnel whose client has its answer: bring the
-// interface up and attach it, which takes the kernel two to six times as long
-// as tunnel and session, and run the hooks. In a storm answers go first, as
-// clients repeat what is not answered and go away in the end; nothing is gained
-// by having some interfaces up earlier while others wait for an answer.
+// rise is an interface that is to be brought up and attached, which takes the
+// kernel two to six times as long as tunnel and session. In a storm answers go
+// first, as clients repeat what is not answered and go away in the end; nothing
+// is gained by having some interfaces up earlier while others wait for an answer.
 type rise struct {
 	port  *port
 	facts broker.Facts
 	mtu   int // to set
 	since time.Duration
-	held  []broker.Effect // hooks, which are promised an interface that is up
 }
 
 // rises are the tunnels that are to be brought up, in order.
@@ -31,7 +28,7 @@ type rises struct {
 	newcomer time.Duration // when a listener last had a datagram
 }
 
-// raiseLater puts a new port at the end.
+// raiseLater puts a tunnel at the end.
 func (d *Daemon) raiseLater(p *port, f *broker.Facts) {
 	p.rise = &rise{port: p, facts: *f, mtu: f.MTU, since: d.now}
 	d.rises.queue = append(d.rises.queue, p.rise)
@@ -56,37 +53,13 @@ func (d *Daemon) raiseNext() bool {
 	return false
 }
 
-// raise brings one tunnel up, or has it closed.
+// raise brings one tunnel up.
 func (d *Daemon) raise(r *rise) {
-	p := r.port
-	if err := d.datapath.raise(d, p, r.mtu); err != nil {
-		p.section.careful = true
-		d.setupFailed(p.section, &r.facts, err)
-		d.later(p.section, broker.Event{Kind: broker.EventLost, Tunnel: p.id, Fault: broker.FaultAttach})
-		return // it never was up, and hooks will not hear of it
-	}
+	p, kind := r.port, broker.EventRaised
 	p.rise = nil
-	d.keep(p.id)
-	for i := range r.held {
-		d.runHook(p.section, &r.held[i])
+	if err := d.datapath.raise(d, p, r.mtu); err != nil {
+		d.setupFailed(p.section, &r.facts, err)
+		kind = broker.EventRaiseFailed
 	}
-}
-
-// hold keeps a hook of a tunnel that is not up yet. Of one that ends before,
-// hooks hear nothing at all.
-func (d *Daemon) hold(p *port, e *broker.Effect) {
-	switch e.Hook {
-	case config.EventSessionPreDown:
-		p.rise = nil
-		d.unborn[p.section.hookKey(e.Serial)] = struct{}{}
-		d.hookEnded(p.section, e.Tunnel, e.Serial, e.Hook, false)
-	case config.EventMTUChanged:
-		// session.up will tell the MTU that is in force then.
-		for i := range p.rise.held {
-			p.rise.held[i].MTU = e.MTU
-		}
-		d.hookEnded(p.section, e.Tunnel, e.Serial, e.Hook, false)
-	default:
-		p.rise.held = append(p.rise.held, *e)
-	}
+	d.later(p.section, broker.Event{Kind: kind, Tunnel: p.id})
 }

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"errors"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,30 +58,19 @@ func newRising(t *testing.T) *rising {
 	return r
 }
 
-// come makes the tunnel of a client up to its answer, and tells what became of it.
-func (r *rising) come(id uint32) *port {
+// come makes the tunnel of a client, and tells in which state it is then.
+func (r *rising) come(uuid string, peerPort uint16, id uint32) string {
 	r.t.Helper()
-	local := netip.AddrPortFrom(host, r.sections[0].config.Ports[0])
-	e := broker.Effect{Kind: broker.EffectCreate, PeerTunnel: 7, PeerSession: 7}
-	e.Facts = broker.Facts{Serial: uint64(id), Tunnel: id, Session: id, MTU: 1446, Local: local, Peer: netip.AddrPortFrom(local.Addr(), 4711), UUID: "a"}
-	r.create(r.sections[0], &e)
-	return r.ports.get(id)
+	r.askFor(peerPort, uuid)
+	r.createSome()
+	return r.state(id)
 }
 
-func (r *rising) effect(kind broker.EffectKind, h config.Event, p *port, mtu int) {
-	e := broker.Effect{Kind: kind, Hook: h}
-	e.Facts = broker.Facts{Serial: uint64(p.id), Tunnel: p.id, Session: p.id, MTU: mtu}
-	r.effects = append(r.effects[:0], e)
-	r.carryOut(r.sections[0])
-}
-
-// events are what the core is going to be told.
-func (r *rising) events() (kinds []broker.EventKind) {
-	for _, q := range r.queue {
-		kinds = append(kinds, q.event.Kind)
+func (r *rising) state(id uint32) string {
+	if info, ok := r.sections[0].core.Next(id); ok && info.Tunnel == id {
+		return info.State
 	}
-	r.queue = nil
-	return kinds
+	return ""
 }
 
 // ran waits until hooks have ended and tells which ran.
@@ -99,28 +87,25 @@ func (r *rising) ran(hooks int) []string {
 	return strings.Split(strings.TrimSpace(string(text)), "\n")
 }
 
-// The client has its answer, the interface follows; hooks hear of it then, with the MTU that is in force.
+// The client has its answer, the interface follows when no newcomer has come for a while; it has the MTU that is in force then.
 func TestRise(t *testing.T) {
 	r := newRising(t)
-	p := r.come(100)
-	if got := r.events(); !slices.Equal(got, []broker.EventKind{broker.EventCreated}) || len(r.path.raised) != 0 {
-		t.Fatalf("events %v, raised %v", got, r.path.raised)
+	if state := r.come("a", 20000, 100); state != "answered" || len(r.path.raised) != 0 {
+		t.Fatalf("state %s, raised %v", state, r.path.raised)
 	}
-	r.effect(broker.EffectHook, config.EventSessionUp, p, 1446)
-	r.effect(broker.EffectSetMTU, 0, p, 1400)
-	r.effect(broker.EffectHook, config.EventMTUChanged, p, 1400)
-	if got := r.events(); !slices.Equal(got, []broker.EventKind{broker.EventHookDone}) {
-		t.Errorf("events %v, want that session.mtu-changed is done", got)
-	}
+	e := broker.Effect{Kind: broker.EffectSetMTU}
+	e.Tunnel, e.MTU = 100, 1400
+	r.effects = append(r.effects[:0], e)
+	r.carryOut(r.sections[0])
 	r.rises.newcomer = r.now
 	if r.raiseNext() {
 		t.Error("raised although a newcomer was here")
 	}
 	r.now += lull
-	if !r.raiseNext() || !slices.Equal(r.path.raised, []int{1400}) || p.rise != nil || r.raiseNext() {
-		t.Errorf("raised %v", r.path.raised)
+	if !r.raiseNext() || !slices.Equal(r.path.raised, []int{1400}) || r.state(100) != "up" || r.raiseNext() {
+		t.Errorf("raised %v, state %s", r.path.raised, r.state(100))
 	}
-	if got := r.ran(1); !slices.Equal(got, []string{"session.up 1400"}) {
+	if got := r.ran(1); len(got) != 1 || !strings.HasPrefix(got[0], "session.up ") {
 		t.Errorf("hooks %q", got)
 	}
 }
@@ -128,7 +113,7 @@ func TestRise(t *testing.T) {
 // Newcomers keep an interface waiting for a second at most.
 func TestRiseOverdue(t *testing.T) {
 	r := newRising(t)
-	r.come(100)
+	r.come("a", 20000, 100)
 	r.now += overdue
 	r.rises.newcomer = r.now
 	if !r.raiseNext() {
@@ -136,17 +121,11 @@ func TestRiseOverdue(t *testing.T) {
 	}
 }
 
-// Of a tunnel that ends before it is up hooks hear nothing, and it is not raised.
+// A tunnel that ends before its turn is not raised.
 func TestRiseOfNothing(t *testing.T) {
 	r := newRising(t)
-	p := r.come(100)
-	r.effect(broker.EffectHook, config.EventSessionUp, p, 1446)
-	r.events()
-	r.effect(broker.EffectHook, config.EventSessionPreDown, p, 1446)
-	r.effect(broker.EffectHook, config.EventSessionDown, p, 1446)
-	if got := r.events(); !slices.Equal(got, []broker.EventKind{broker.EventHookDone, broker.EventHookDone}) || len(r.unborn) != 0 {
-		t.Errorf("events %v, unborn %v", got, r.unborn)
-	}
+	r.come("a", 20000, 100)
+	r.handle(r.sections[0], &broker.Event{Kind: broker.EventKick, Tunnel: 100})
 	r.now += lull
 	if r.raiseNext() || len(r.path.raised) != 0 || !r.hooks.Idle() {
 		t.Errorf("raised %v", r.path.raised)
@@ -157,26 +136,19 @@ func TestRiseOfNothing(t *testing.T) {
 func TestRiseFails(t *testing.T) {
 	r := newRising(t)
 	r.path.refuses = true
-	r.come(100)
-	r.events()
+	r.come("a", 20000, 100)
 	r.now += lull
-	// The core has no such tunnel: what it would be told is what counts.
-	r.raise(r.rises.queue[0])
-	if got := r.queue; len(got) != 1 || got[0].event.Kind != broker.EventLost || got[0].event.Fault != broker.FaultAttach {
-		t.Errorf("told %+v", got)
+	if !r.raiseNext() || r.state(100) != "destroying" {
+		t.Errorf("state %s", r.state(100))
 	}
-	r.events()
-	if p := r.come(101); p != nil {
-		t.Error("a client was answered before its tunnel was raised")
-	}
-	if got := r.events(); !slices.Equal(got, []broker.EventKind{broker.EventCreateFailed}) {
-		t.Errorf("events %v", got)
+	if state := r.come("b", 20001, 101); state != "" || r.ports.get(101) != nil {
+		t.Errorf("a client was answered before its tunnel was raised: %s", state)
 	}
 	r.path.refuses = false
-	if r.come(102); !slices.Equal(r.path.raised, []int{1446}) {
-		t.Errorf("raised %v", r.path.raised)
+	if state := r.come("c", 20002, 102); state != "up" || !slices.Equal(r.path.raised, []int{1446}) {
+		t.Errorf("state %s, raised %v", state, r.path.raised)
 	}
-	if p := r.come(103); p == nil || p.rise == nil || len(r.path.raised) != 1 {
-		t.Error("the one after was not answered first")
+	if state := r.come("d", 20003, 103); state != "answered" || len(r.path.raised) != 1 {
+		t.Errorf("the one after was not answered first: %s", state)
 	}
 }

@@ -32,10 +32,6 @@ type section struct {
 	waitsFor  string               // what is missing, as it was logged
 
 	silentErrors int // turns in a row with nothing but errors from a listener
-	// careful is set when a tunnel could not be raised: then the next ones are
-	// brought up before they are answered, so that ERROR sends their clients
-	// elsewhere.
-	careful bool
 }
 
 // listener finds a listener and its section by the listener's number.

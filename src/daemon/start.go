@@ -48,7 +48,7 @@ func start(o Options) (_ *Daemon, err error) {
 	d := &Daemon{
 		config: c, read: o.Read, log: o.Log, incoming: o.Signals, clock: newClock(), signals: make(chan os.Signal, 4),
 		ports: ports{byIndex: make(map[int]*port)},
-		quiet: limitedLog{log: o.Log, kinds: make(map[string]*logKind)}, unborn: make(map[uint64]struct{}),
+		quiet: limitedLog{log: o.Log, kinds: make(map[string]*logKind)},
 	}
 	d.now = d.clock.now()
 	d.started, d.version = d.now, o.Version

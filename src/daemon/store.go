@@ -218,7 +218,7 @@ func (d *Daemon) tickStore() {
 	st := &d.store
 	for _, p := range st.changed {
 		p.changed = false
-		if p.fd < 0 || p.rise != nil || d.ports.get(p.id) != p { // what is not up yet comes later
+		if p.fd < 0 || d.ports.get(p.id) != p {
 			continue
 		}
 		tunnel := p.section.core.AppendTunnel(nil, p.id)

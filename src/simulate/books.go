@@ -14,7 +14,8 @@ type stage uint8
 const (
 	verifying stage = iota
 	creating
-	failing // creation has failed; it is tried again or forgotten
+	failing  // creation has failed; it is tried again or forgotten
+	answered // not up yet: hooks hear nothing of it
 	up
 	closing
 	destroying
@@ -28,9 +29,28 @@ type record struct {
 	hooked  bool // any hook but session.verify
 	last    config.Event
 	preDown bool // session.pre-down has ended
+	silent  bool // it was closed before it was up
 	beating bool
 	beat    time.Duration // of the last KEEPALIVE, or of set-up
 	answer  []byte        // TUNNEL as it was first sent
+}
+
+// stands reports whether the client has its answer and nothing has ended the tunnel.
+func (r *record) stands() bool { return r.stage == answered || r.stage == up }
+
+// mayAnswer is called when the kernel has a tunnel.
+func (sv *Server) mayAnswer(serial uint64) {
+	if r := sv.records[serial]; r != nil && r.stage == creating {
+		r.stage, r.beat = answered, sv.world.now
+	}
+}
+
+// gone is called when the kernel has a tunnel no more: of one that never was up
+// there is no other end.
+func (sv *Server) gone(serial uint64) {
+	if r := sv.records[serial]; r != nil && r.silent {
+		sv.forget(r)
+	}
 }
 
 // inKernel says whether the kernel must have something of a tunnel.
@@ -74,13 +94,16 @@ func (sv *Server) note(e *broker.Effect) {
 	}
 	switch e.Note {
 	case broker.NoteUp:
-		move(creating, up)
-		if r != nil {
-			r.beat = sv.world.now
+		move(answered, up)
+		if o := sv.checkThere(e, "is up"); o != nil && !o.up {
+			sv.fail("takes tunnel %d for up", e.Tunnel)
 		}
-		sv.checkThere(e, "is up")
 	case broker.NoteClosed:
-		move(up, closing)
+		if r != nil && r.stage == answered {
+			r.stage, r.silent = closing, true
+		} else {
+			move(up, closing)
+		}
 		switch e.Reason {
 		case broker.ClosedTwin:
 			sv.checkDisplaced(e)
@@ -90,6 +113,7 @@ func (sv *Server) note(e *broker.Effect) {
 	case broker.NoteQueued:
 		sv.door.waits[pair{e.Peer, e.Local}] = sv.world.now
 	case broker.NoteStuck:
+		sv.gone(e.Serial)
 		if o := sv.ids[e.Tunnel]; o != nil {
 			o.stuck = true
 		}

@@ -99,7 +99,7 @@ func (sv *Server) checkAlone(e *broker.Effect) {
 		return
 	}
 	for _, r := range sv.records {
-		if r.UUID == e.UUID && r.Serial != e.Serial && (r.stage == creating || r.stage == up) {
+		if r.UUID == e.UUID && r.Serial != e.Serial && (r.stage == creating || r.stands()) {
 			sv.fail("makes tunnel %d for %q, which has tunnel %d", e.Tunnel, e.UUID, r.Tunnel)
 		}
 	}
@@ -131,7 +131,7 @@ func (sv *Server) checkLists() {
 		return
 	}
 	for _, r := range sv.records {
-		if (r.stage == up || r.stage == verifying) && sv.denies(&r.Facts) {
+		if (r.stands() || r.stage == verifying) && sv.denies(&r.Facts) {
 			sv.fail("keeps tunnel %d for %q, which the lists keep out", r.Tunnel, r.UUID)
 		}
 	}

@@ -64,6 +64,9 @@ func (n *Node) Connected() error {
 	if o.Tunnel != t.PeerID {
 		return fmt.Errorf("client %q has tunnel %+v, its broker another one: %d for %q", n.Client.UUID, t, o.Tunnel, o.UUID)
 	}
+	if !o.up && !o.raising {
+		return fmt.Errorf("client %q has tunnel %+v, its broker does not bring the interface up", n.Client.UUID, t)
+	}
 	return n.check()
 }
 

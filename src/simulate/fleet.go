@@ -114,7 +114,7 @@ func (f *Fleet) path() int {
 // broken.
 func (f *Fleet) Play() error {
 	f.Trouble = Trouble{
-		CreateFails: f.Random.Float64() * 0.05, CreateExists: f.Random.Float64() * 0.05, Refuse: f.Random.Float64() * 0.1,
+		CreateFails: f.Random.Float64() * 0.05, CreateExists: f.Random.Float64() * 0.05, RaiseFails: f.Random.Float64() * 0.1, Refuse: f.Random.Float64() * 0.1,
 		Window: f.Random.Float64() * 0.05, ClientFails: f.Random.Float64() * 0.05, Late: f.upTo(20 * ms),
 	}
 	if f.pick(2) {

@@ -87,7 +87,7 @@ func (sv *Server) checkHookRuns(e *broker.Effect) {
 	exists := o != nil && o.Serial == e.Serial && (o.state == there || o.state == deleted)
 	switch e.Hook {
 	case config.EventSessionUp, config.EventMTUChanged, config.EventSessionPreDown:
-		if !exists {
+		if !exists || !o.up {
 			sv.fail("runs %v without the interface of tunnel %d", e.Hook, e.Tunnel)
 		}
 	case config.EventSessionDown:

@@ -29,7 +29,9 @@ type object struct {
 	peerTunnel, peerSession uint32
 	bandwidth               uint32
 	state                   objectState
-	life                    int            // the process that owns it
+	life                    int  // the process that owns it
+	raising                 bool // it is to be brought up
+	up                      bool
 	stuck                   bool           // the broker does not wait for its removal any more
 	held                    []broker.Event // datagrams that came while it was made
 }
@@ -41,13 +43,14 @@ func (o *object) v6() bool   { return o.Peer.Addr().Is6() }
 func (sv *Server) create(e *broker.Effect) {
 	w := sv.world
 	o := &object{Facts: e.Facts, peerTunnel: e.PeerTunnel, peerSession: e.PeerSession, life: sv.life}
+	raise := e.Raise
 	fault, fails := broker.FaultOther, false
 	switch {
 	case sv.ids[o.Tunnel] != nil || w.chance(w.Trouble.CreateExists):
 		fault, fails = broker.FaultExists, true
 	case sv.options.OldKernel && o.Session == 1 && sv.oldSessions() > 0:
 		fault, fails = broker.FaultOldSession, true
-	case w.chance(w.Trouble.CreateFails):
+	case w.chance(w.Trouble.CreateFails), e.Raise && w.chance(w.Trouble.RaiseFails):
 		fails = true
 	}
 	if !fails {
@@ -63,9 +66,13 @@ func (sv *Server) create(e *broker.Effect) {
 			sv.trace("can't make %s: fault %d", o.Interface(), fault)
 			sv.handle(broker.Event{Kind: broker.EventCreateFailed, Tunnel: o.Tunnel, Fault: fault})
 		} else {
-			o.state = there
+			o.state, o.up = there, raise
 			sv.trace("made %s for %v %q", o.Interface(), o.Peer, o.UUID)
-			sv.handle(broker.Event{Kind: broker.EventCreated, Tunnel: o.Tunnel})
+			if raise {
+				sv.careful = false
+			}
+			sv.mayAnswer(o.Serial)
+			sv.handle(broker.Event{Kind: broker.EventCreated, Tunnel: o.Tunnel, Up: raise})
 		}
 		// What strangers sent to the new socket belongs to the handshake.
 		for _, ev := range o.held {
@@ -74,6 +81,31 @@ func (sv *Server) create(e *broker.Effect) {
 			}
 		}
 		o.held = nil
+	})
+}
+
+// raise brings an interface up, in the kernel's time; it can be gone by then.
+func (sv *Server) raise(e *broker.Effect) {
+	w := sv.world
+	o := sv.checkThere(e, "is to be raised")
+	if o == nil {
+		return
+	}
+	o.raising = true
+	sv.after(w.upTo(20*ms)+w.upTo(w.Trouble.Kernel), func() {
+		switch o.raising = false; {
+		case o.state != there:
+		case w.chance(w.Trouble.RaiseFails):
+			sv.careful = true
+			sv.trace("can't raise %s", o.Interface())
+			sv.handle(broker.Event{Kind: broker.EventRaiseFailed, Tunnel: o.Tunnel})
+			if r := sv.records[o.Serial]; r != nil && r.stage == answered {
+				sv.fail("keeps tunnel %d, which can't be raised", o.Tunnel)
+			}
+		default:
+			o.up = true
+			sv.handle(broker.Event{Kind: broker.EventRaised, Tunnel: o.Tunnel})
+		}
 	})
 }
 
@@ -97,7 +129,10 @@ func (sv *Server) destroy(e *broker.Effect) {
 		delete(sv.pairs, o.pair())
 	}
 	id := o.Tunnel
-	sv.remove(o, func() { sv.handle(broker.Event{Kind: broker.EventDestroyed, Tunnel: id}) })
+	sv.remove(o, func() {
+		sv.gone(o.Serial)
+		sv.handle(broker.Event{Kind: broker.EventDestroyed, Tunnel: id})
+	})
 }
 
 // remove takes an object out of the kernel. done is called unless the process
@@ -135,7 +170,7 @@ func (sv *Server) DeleteInterface() bool {
 					return
 				}
 				sv.handle(broker.Event{Kind: broker.EventLost, Tunnel: id})
-				if r := sv.records[o.Serial]; r != nil && r.stage == up {
+				if r := sv.records[o.Serial]; r != nil && r.stands() {
 					sv.fail("keeps tunnel %d, which is lost", id)
 				}
 			})

@@ -7,8 +7,12 @@ import (
 	"tunneldigger/src/wire"
 )
 
-// checkCreate: no tunnel ID twice, and no two tunnels on one 4-tuple.
+// checkCreate: no tunnel ID twice, and no two tunnels on one 4-tuple. After an
+// interface that could not be raised the next ones are raised first.
 func (sv *Server) checkCreate(e *broker.Effect) {
+	if e.Raise != sv.careful {
+		sv.fail("makes tunnel %d, raised first: %v", e.Tunnel, e.Raise)
+	}
 	r := sv.records[e.Serial]
 	if r == nil {
 		r = &record{}
@@ -41,10 +45,18 @@ func (sv *Server) checkCreate(e *broker.Effect) {
 	}
 }
 
-// checkDestroy: only after session.pre-down has ended.
+// checkRaise: once, and before hooks.
+func (sv *Server) checkRaise(e *broker.Effect) {
+	r, o := sv.records[e.Serial], sv.ids[e.Tunnel]
+	if r == nil || r.stage != answered || r.hooked || o != nil && (o.up || o.raising) {
+		sv.fail("raises tunnel %d: %+v", e.Tunnel, r)
+	}
+}
+
+// checkDestroy: only after session.pre-down has ended, if hooks know of it.
 func (sv *Server) checkDestroy(e *broker.Effect) {
 	r := sv.records[e.Serial]
-	if r == nil || r.stage != closing || !r.preDown {
+	if r == nil || r.stage != closing || !r.preDown && !r.silent {
 		sv.fail("destroys tunnel %d too early", e.Tunnel)
 		return
 	}

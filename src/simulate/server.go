@@ -49,6 +49,7 @@ type Server struct {
 	door     door
 	drained  drained
 	verified bool // session.verify has run
+	careful  bool // the last interface that was to be raised was not
 	ticking  bool // what is carried out comes of a Tick
 }
 
@@ -75,7 +76,7 @@ func (w *World) AddServer(c config.Broker, o ServerOptions) *Server {
 // start begins a new process, which knows nothing of the one before.
 func (sv *Server) start() {
 	sv.life++
-	sv.alive, sv.wake, sv.noOld, sv.most = true, 0, false, 0
+	sv.alive, sv.wake, sv.noOld, sv.most, sv.careful = true, 0, false, 0, false
 	sv.pairs = make(map[pair]*object)
 	sv.making = nil
 	sv.hooks = make(map[uint64][]broker.Effect)
@@ -220,6 +221,9 @@ func (sv *Server) carryOut() {
 		case broker.EffectCreate:
 			sv.checkCreate(e)
 			sv.create(e)
+		case broker.EffectRaise:
+			sv.checkRaise(e)
+			sv.raise(e)
 		case broker.EffectDestroy:
 			sv.checkDestroy(e)
 			sv.destroy(e)

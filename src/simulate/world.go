@@ -23,6 +23,7 @@ type pair struct{ client, server netip.AddrPort }
 type Trouble struct {
 	CreateFails  float64       // a broker's kernel makes no tunnel
 	CreateExists float64       // it says that it has one of that ID
+	RaiseFails   float64       // it does not bring an interface up
 	Refuse       float64       // the session.verify hook says no
 	Stuck        float64       // the kernel takes longer than the broker waits to remove an interface
 	Window       float64       // a datagram ends up at the wrong one of a broker's sockets
