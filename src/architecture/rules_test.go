@@ -29,15 +29,16 @@ var may = map[string][]string{
 	"simulate":  {"wire", "cookie", "admission", "pmtu", "config", "broker", "client"},
 
 	// The adapters, each to one part of the system.
-	"nl":     {},
-	"l2tp":   {"nl"},
-	"link":   {"nl"},
-	"shaper": {"nl"},
-	"sock":   {},
-	"poll":   {},
-	"watch":  {},
-	"hook":   {"logline", "handoff"},
-	"gate":   {"admission", "broker", "config", "hook", "logline", "watch"},
+	"nl":      {},
+	"l2tp":    {"nl"},
+	"link":    {"nl"},
+	"shaper":  {"nl"},
+	"sock":    {},
+	"poll":    {},
+	"watch":   {},
+	"hook":    {"logline", "handoff"},
+	"survive": {"handoff", "logline", "notify", "poll"},
+	"gate":    {"admission", "broker", "config", "hook", "logline", "watch"},
 
 	// What serves many.
 	"logline": {},
@@ -49,9 +50,9 @@ var may = map[string][]string{
 	"config/uci":              {"config"},
 	"config/classic":          {"config"},
 	"probe":                   {"wire", "sock", "poll", "resolve"},
-	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "nl", "l2tp", "link", "shaper", "sock", "poll", "watch", "hook", "handoff", "logline", "notify"},
+	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook", "handoff", "survive", "logline", "notify"},
 	"agent":                   {"wire", "client", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook", "logline", "resolve"},
-	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/classic", "logline", "probe", "control", "gate", "daemon"},
+	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/classic", "logline", "probe", "control", "gate", "survive", "daemon"},
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},
 
 	// For tests only.

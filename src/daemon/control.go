@@ -9,7 +9,7 @@ import (
 
 // openControl makes the socket for commands. A broker serves without one, too:
 // what is in its way is worth a warning and no more.
-func (d *Daemon) openControl(path string, past *carried) error {
+func (d *Daemon) openControl(path string, before *past) error {
 	var err error
 	if d.control, err = control.New(d.command); err != nil {
 		return err
@@ -17,8 +17,8 @@ func (d *Daemon) openControl(path string, past *carried) error {
 	if err := d.poller.Add(d.control.FD(), tokenControl, poll.Read); err != nil {
 		return err
 	}
-	if past != nil && past.control >= 0 {
-		err := d.control.Resume(past.path, past.control)
+	if before != nil && before.Control >= 0 {
+		err := d.control.Resume(before.Path, before.Control)
 		if err == nil {
 			return nil
 		}

@@ -13,6 +13,7 @@ import (
 	"tunneldigger/src/logline"
 	"tunneldigger/src/notify"
 	"tunneldigger/src/poll"
+	"tunneldigger/src/survive"
 )
 
 const (
@@ -66,7 +67,7 @@ type Daemon struct {
 	hooks    *hook.Runner
 	control  *control.Server
 	lists    *gate.Lists
-	store    store
+	store    *survive.Store
 	verifier *gate.Verifier
 	signals  chan os.Signal
 	incoming chan os.Signal // where the system's come from
@@ -192,7 +193,7 @@ func (d *Daemon) timeout() time.Duration {
 	if t, ok := d.control.Due(); ok {
 		at(t)
 	}
-	if t := d.store.retryAt; t != 0 {
+	if t, ok := d.store.Due(); ok {
 		at(t)
 	}
 	if t, ok := d.lists.Due(); ok {
@@ -242,9 +243,7 @@ func (d *Daemon) tick() {
 	d.raiseNext()
 	d.flush()
 	d.vanish()
-	if d.store.systemd != nil {
-		d.tickStore()
-	}
+	d.store.Tick(d.now, d.lookStored)
 	d.quiet.flush(d.now)
 }
 

@@ -76,7 +76,7 @@ func (d *Daemon) destroy(s *section, id uint32) {
 	if p.fd >= 0 {
 		_ = d.poller.Remove(p.fd)
 		d.rescue(p)
-		d.release(p)
+		d.store.Release(p.id)
 		p.closeSocket()
 	}
 	if p.index == 0 {

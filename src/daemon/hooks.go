@@ -76,7 +76,7 @@ func (d *Daemon) collectHooks() {
 		}
 		d.hookEnded(s, uint32(r.Tag>>8), serial, config.Event(r.Tag), r.Err != nil || r.Status != 0)
 		if config.Event(r.Tag) == config.EventSessionUp {
-			d.keep(uint32(r.Tag >> 8)) // the next process need not run it again
+			d.store.Keep(uint32(r.Tag >> 8)) // the next process need not run it again
 		}
 	}
 	d.settle()

@@ -24,8 +24,6 @@ type port struct {
 	master       string // where it is attached, or will be when that comes; "": nowhere
 	isolated     bool   // there
 	rise         *rise  // what is left to do, nil once it is up
-	stored       bool   // systemd has a copy of the socket, or will have
-	changed      bool   // its record is to be written
 	silentErrors int
 	traffic      status.Traffic // as it was when somebody last asked
 }

@@ -2,9 +2,8 @@ package daemon
 
 import (
 	"fmt"
-	"io"
 	"os"
-	"strconv"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -16,106 +15,75 @@ import (
 	"tunneldigger/src/logline"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/sock"
+	"tunneldigger/src/survive"
 )
 
-// stateEnv names the descriptor that has the state of the program before.
-const stateEnv = "TUNNELDIGGER_STATE"
-
-// maxState bounds what is read as a state: 65535 tunnels take 15 MB.
-const maxState = 64 << 20
-
-func errState(size int64) error {
-	return fmt.Errorf("the state has %d bytes, at most %d are taken: restart the broker instead", size, maxState)
-}
-
-// Inherited gives the state that the program before has left to this one, nil
-// if there was none.
-func Inherited() ([]byte, error) {
-	text := os.Getenv(stateEnv)
-	if text == "" {
-		return nil, nil
-	}
-	_ = os.Unsetenv(stateEnv)
-	fd, err := strconv.Atoi(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", stateEnv, err)
-	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, fmt.Errorf("look at the state: %w", err)
-	}
-	if st.Size > maxState {
-		return nil, errState(st.Size)
-	}
-	state := make([]byte, st.Size)
-	for n := 0; n < len(state); {
-		m, err := unix.Pread(fd, state[n:], int64(n))
-		if err == nil && m == 0 {
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read the state: %w", err)
-		}
-		n += m
-	}
-	return state, nil
+// past is the program before: its state as it was read, and what the configurations
+// of its sections are now.
+type past struct {
+	*survive.State
+	config  *config.Config
+	configs []*config.Broker // by index of Sections; nil: this program can't read it
 }
 
 // understand reads a state and its configuration. That is the one of o where
 // this program can't read what the one before had: then sections go by name.
-func understand(o Options, state []byte) (*carried, *config.Config, error) {
-	c, err := decode(state)
+func understand(o Options, state []byte) (*past, error) {
+	st, err := survive.Read(state)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	whole, err := o.Parse(c.config)
-	if err != nil {
-		whole = o.Config
+	c := &past{State: st, configs: make([]*config.Broker, len(st.Sections))}
+	if c.config, err = o.Parse(st.Config); err != nil {
+		c.config = o.Config
 	}
-	numbers := make(map[int]bool)
-	for _, s := range c.sections {
-		if numbers[s.number] || s.number >= maxSections {
-			return nil, nil, handoff.ErrMalformed
+	for i := range st.Sections {
+		s := &st.Sections[i]
+		if s.Number >= maxSections {
+			return nil, handoff.ErrMalformed
 		}
-		numbers[s.number] = true
-		for i := range whole.Brokers {
-			if b := &whole.Brokers[i]; b.Name == s.name && !s.leaving {
-				s.config = b
+		for number := range s.Listeners {
+			if int(number/maxListeners) != s.Number {
+				return nil, handoff.ErrMalformed
 			}
 		}
-		if s.config == nil {
-			if own, err := o.Parse(s.text); err == nil && len(own.Brokers) == 1 {
-				s.config, s.leaving = &own.Brokers[0], true
+		for j := range c.config.Brokers {
+			if b := &c.config.Brokers[j]; b.Name == s.Name && !s.Leaving {
+				c.configs[i] = b
+			}
+		}
+		if c.configs[i] == nil {
+			if own, err := o.Parse(s.Config); err == nil && len(own.Brokers) == 1 {
+				c.configs[i], s.Leaving = &own.Brokers[0], true
 			}
 		}
 	}
-	return c, whole, nil
+	return c, nil
 }
 
-// Prove tells whether this program can go on where the one is whose state this
+// Prove is an error unless this program can go on where the one is whose state this
 // is: it does all that it would, apart from using the descriptors.
 func Prove(o Options, state []byte) error {
-	if len(state) > maxState {
-		return errState(int64(len(state)))
+	if err := survive.CheckSize(int64(len(state))); err != nil {
+		return err
 	}
-	c, whole, err := understand(o, state)
+	c, err := understand(o, state)
 	if err != nil {
 		return err
 	}
-	for _, s := range c.sections {
-		if s.config == nil {
+	for i := range c.Sections {
+		if c.configs[i] == nil {
 			continue
 		}
-		options := broker.Options{Jar: cookie.New(c.key), Random: func() uint32 { return 0 }}
-		if _, err := broker.Restore(*s.config, options, s.core); err != nil {
-			return fmt.Errorf("broker '%s': %w", s.name, err)
+		options := broker.Options{Jar: cookie.New(c.Key), Random: func() uint32 { return 0 }}
+		if _, err := broker.Restore(*c.configs[i], options, c.Sections[i].Core); err != nil {
+			return fmt.Errorf("broker '%s': %w", c.Sections[i].Name, err)
 		}
 	}
-	if err := hook.New(1, logline.New(os.Stderr, logline.Error, false), func() {}).Restore(c.hooks); err != nil {
+	if err := hook.New(1, logline.New(os.Stderr, logline.Error, false), func() {}).Restore(c.Hooks); err != nil {
 		return fmt.Errorf("hooks: %w", err)
 	}
-	if len(whole.Brokers) == 0 {
+	if len(c.config.Brokers) == 0 {
 		return errNoBroker
 	}
 	if o.NoDatapath {
@@ -126,21 +94,21 @@ func Prove(o Options, state []byte) error {
 
 // restore takes the place of makeSections: it makes the sections and ports that
 // the program before had.
-func (d *Daemon) restore(c *carried) error {
-	d.jar, d.serial, d.started = cookie.New(c.key), c.serial, c.started
-	d.resumeStore(c)
-	d.hooksRun, d.failures.count = c.hooksRun, c.failures
-	d.moved, d.moving, d.confined = c.moved, c.moving, c.confined
+func (d *Daemon) restore(c *past) error {
+	d.jar, d.serial, d.started = cookie.New(c.Key), c.Serial, c.Started
+	d.store = survive.ResumeStore(d.log, c.State)
+	d.hooksRun, d.failures.count = hookCounts{c.Ended, c.Failed}, c.Unsent
+	d.moved, d.moving, d.confined = c.Moved, c.Moving, c.Confined
 	most := d.shares()
-	for _, s := range c.sections {
-		if s.config == nil {
-			d.log.Warn("a section that this program can't read is dropped, with its tunnels", "broker", s.name)
-			for _, fd := range s.listeners {
+	for i := range c.Sections {
+		if c.configs[i] == nil {
+			d.log.Warn("a section that this program can't read is dropped, with its tunnels", "broker", c.Sections[i].Name)
+			for _, fd := range c.Sections[i].Listeners {
 				_ = unix.Close(fd)
 			}
 			continue
 		}
-		if err := d.restoreSection(s, most); err != nil {
+		if err := d.restoreSection(&c.Sections[i], c.configs[i], most); err != nil {
 			return err
 		}
 	}
@@ -149,34 +117,34 @@ func (d *Daemon) restore(c *carried) error {
 			d.add(b, most[i])
 		}
 	}
-	d.restoreUnborn(c)
-	for _, p := range c.ports {
-		d.restorePort(p)
+	d.restoreUnborn(c.Unborn)
+	for i := range c.Tunnels {
+		d.restorePort(&c.Tunnels[i])
 	}
 	d.miss()
 	d.resumeVerify()
-	return d.hooks.Restore(c.hooks)
+	return d.hooks.Restore(c.Hooks)
 }
 
-func (d *Daemon) restoreSection(c *carriedSection, most []int) (err error) {
+func (d *Daemon) restoreSection(c *survive.Section, b *config.Broker, most []int) (err error) {
 	s := &section{
-		number: c.number, config: c.config, listeners: make(map[uint32]*listener),
-		leaving: c.leaving, opened: c.opened, complete: c.complete,
+		number: c.Number, config: b, listeners: make(map[uint32]*listener),
+		leaving: c.Leaving, opened: c.Opened, complete: c.Complete,
 	}
-	limit := c.config.MaxTunnels
+	limit := b.MaxTunnels
 	for i := range d.config.Brokers {
-		if &d.config.Brokers[i] == c.config {
+		if &d.config.Brokers[i] == b {
 			limit = most[i]
 		}
 	}
-	if s.core, err = broker.Restore(*c.config, d.coreOptions(s, limit), c.core); err != nil {
-		return fmt.Errorf("broker '%s': %w", c.name, err)
+	if s.core, err = broker.Restore(*b, d.coreOptions(s, limit), c.Core); err != nil {
+		return fmt.Errorf("broker '%s': %w", c.Name, err)
 	}
 	for len(d.sections) <= s.number {
 		d.sections = append(d.sections, nil)
 	}
 	d.sections[s.number] = s
-	for number, fd := range c.listeners {
+	for number, fd := range c.Listeners {
 		unix.CloseOnExec(fd)
 		l, err := sock.FromFD(fd)
 		if err == nil {
@@ -184,7 +152,7 @@ func (d *Daemon) restoreSection(c *carriedSection, most []int) (err error) {
 			err = d.poller.Add(fd, tokenListener|uint64(number), poll.Read)
 		}
 		if err != nil {
-			return fmt.Errorf("broker '%s': listener: %w", c.name, err)
+			return fmt.Errorf("broker '%s': listener: %w", c.Name, err)
 		}
 	}
 	return nil
@@ -192,16 +160,12 @@ func (d *Daemon) restoreSection(c *carriedSection, most []int) (err error) {
 
 // restoreUnborn tells the cores which tunnels end before they were up, where that
 // was version 1.0's to know and not theirs.
-func (d *Daemon) restoreUnborn(c *carried) {
-	silent := make(map[uint64]bool)
-	for _, key := range c.unborn {
-		silent[key] = true
-	}
-	if len(silent) == 0 {
+func (d *Daemon) restoreUnborn(keys []uint64) {
+	if len(keys) == 0 {
 		return
 	}
 	d.eachTunnel(func(s *section, t *broker.TunnelInfo) {
-		if silent[s.hookKey(t.Serial)] {
+		if slices.Contains(keys, s.hookKey(t.Serial)) {
 			s.core.NeverUp(t.Tunnel)
 		}
 	})
@@ -209,14 +173,16 @@ func (d *Daemon) restoreUnborn(c *carried) {
 
 // restorePort takes over one tunnel's socket, or closes it if nobody has the
 // tunnel.
-func (d *Daemon) restorePort(c *carriedPort) {
-	p := &c.port
-	if c.section < len(d.sections) {
-		p.section = d.sections[c.section]
+func (d *Daemon) restorePort(c *survive.Tunnel) {
+	p := &port{
+		id: c.ID, listener: c.Listener, fd: c.FD, peer: sock.NewPeer(c.Peer), local: c.Local,
+		name: c.Interface, master: c.Master, isolated: c.Isolated,
 	}
-	p.stored = p.stored && d.store.systemd != nil
+	if c.Section < len(d.sections) {
+		p.section = d.sections[c.Section]
+	}
 	if p.section == nil || !p.section.core.Holds(p.id) || d.ports.get(p.id) != nil {
-		d.release(p)
+		d.store.Release(p.id)
 		p.closeSocket()
 		return
 	}
@@ -224,20 +190,20 @@ func (d *Daemon) restorePort(c *carriedPort) {
 		unix.CloseOnExec(p.fd)
 		if err := d.poller.Add(p.fd, tokenTunnel|uint64(p.id), poll.Read); err != nil {
 			d.log.Error("a tunnel's socket was lost", "broker", p.section.config.Name, "tunnel", p.id, "error", err)
-			d.release(p)
+			d.store.Release(p.id)
 			p.closeSocket()
 			return
 		}
 	}
 	d.ports.add(p)
-	if c.rising {
+	if c.NeverUp {
 		p.section.core.NeverUp(p.id)
 	}
 	if info, _ := p.section.core.Next(p.id); info.Answered() {
 		d.raiseLater(p, &info.Facts)
 	}
-	if !p.stored {
-		d.keep(p.id)
+	if !d.store.Stored(p.id) {
+		d.store.Keep(p.id)
 	}
 }
 
@@ -255,7 +221,7 @@ func (d *Daemon) miss() {
 }
 
 // resume is called when everything is in its place again.
-func (d *Daemon) resume(c *carried) {
+func (d *Daemon) resume(c *past) {
 	d.hooks.Resume()
 	d.settle()
 	d.moveNext = 0
@@ -265,9 +231,9 @@ func (d *Daemon) resume(c *carried) {
 			tunnels += s.core.Tunnels()
 		}
 	}
-	d.log.Info("upgraded", "from", c.version, "to", d.version, "tunnels", tunnels)
-	if c.caller >= 0 {
-		d.control.Adopt(c.caller).Finish(fmt.Sprintf("Upgraded from %s to %s, %d tunnels stand.\n", c.version, d.version, tunnels), nil)
+	d.log.Info("upgraded", "from", c.Version, "to", d.version, "tunnels", tunnels)
+	if c.Caller >= 0 {
+		d.control.Adopt(c.Caller).Finish(fmt.Sprintf("Upgraded from %s to %s, %d tunnels stand.\n", c.Version, d.version, tunnels), nil)
 	}
 	if d.read != nil { // the file may have changed
 		_, _ = d.reload()

@@ -16,6 +16,7 @@ import (
 	"tunneldigger/src/cookie"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/poll"
+	"tunneldigger/src/survive"
 )
 
 // spareFiles is how many descriptors a process needs beside its tunnels':
@@ -33,11 +34,12 @@ func start(o Options) (_ *Daemon, err error) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)
 	}
-	var past *carried
+	var before *past // nil: there was no program before
 	if o.State != nil {
-		if past, c, err = understand(o, o.State); err != nil {
+		if before, err = understand(o, o.State); err != nil {
 			return nil, err
 		}
+		c = before.config
 	}
 	if len(c.Brokers) == 0 {
 		return nil, errNoBroker
@@ -68,8 +70,8 @@ func start(o Options) (_ *Daemon, err error) {
 	if err := d.openGate(); err != nil {
 		return nil, err
 	}
-	if past != nil {
-		err = d.restore(past)
+	if before != nil {
+		err = d.restore(before)
 	} else {
 		err = d.makeSections()
 	}
@@ -85,7 +87,7 @@ func start(o Options) (_ *Daemon, err error) {
 	if err := d.datapath.adopt(d); err != nil {
 		return nil, err
 	}
-	if err := d.openControl(o.Socket, past); err != nil {
+	if err := d.openControl(o.Socket, before); err != nil {
 		return nil, err
 	}
 	if !o.NoDatapath {
@@ -97,8 +99,8 @@ func start(o Options) (_ *Daemon, err error) {
 	// Only now, so that they can be read later, too.
 	d.followLists(false)
 	d.openListeners()
-	if past != nil {
-		d.resume(past)
+	if before != nil {
+		d.resume(before)
 	}
 	return d, nil
 }
@@ -114,8 +116,9 @@ func (d *Daemon) makeSections() error {
 	if _, err := unix.Getrandom(key[:], 0); err != nil {
 		return fmt.Errorf("read random numbers: %w", err)
 	}
-	d.jar = cookie.New(key)
-	left := d.openStore()
+	var left []survive.Left
+	d.store, left = survive.OpenStore(d.log, key)
+	d.jar = cookie.New(d.store.Key())
 	most := d.shares()
 	for i := range c.Brokers {
 		b := &c.Brokers[i]

@@ -68,7 +68,7 @@ func (d *Daemon) tell(state string) {
 }
 
 func (d *Daemon) close() {
-	d.closeStore()
+	d.store.Close(d.now)
 	d.control.Close()
 	d.hooks.Kill()
 	d.ports.closeAll()

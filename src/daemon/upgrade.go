@@ -6,26 +6,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/control"
-)
-
-const (
-	proofTime = 10 * time.Second // that the new program has to show that it understands
-	maxWords  = 4096             // bytes of what it says
-)
-
-// ProofOption is the option with which the new program is asked for that, and
-// ProofWord begins its answer, which goes on with its version.
-const (
-	ProofOption = "--check-handoff"
-	ProofWord   = "understood by "
+	"tunneldigger/src/survive"
 )
 
 // upgrade is one that is under way.
@@ -69,10 +55,10 @@ func (d *Daemon) upgrade(c *control.Conn) error {
 	}
 	d.upgrading = &upgrade{caller: c, program: program, result: make(chan proof, 1)}
 	d.hooks.Freeze()
-	state := d.appendState(nil, -1)
+	state := d.state(-1).Append(nil)
 	d.hooks.Thaw()
 	go func(u *upgrade) {
-		version, err := prove(u.program, state)
+		version, err := survive.Ask(u.program, state)
 		u.result <- proof{version, err}
 		d.wake.Notify()
 	}(d.upgrading)
@@ -125,110 +111,21 @@ func (d *Daemon) replace(u *upgrade) error {
 		d.settle()
 		d.createAll()
 	}
-	d.unstore()
 	d.flush()
 	d.hooks.Freeze()
 	defer d.hooks.Thaw()
-	fds := d.descriptors()
 	caller := -1
 	if u.caller != nil {
-		if caller = u.caller.FD(); caller >= 0 {
-			fds = append(fds, caller)
-		}
+		caller = u.caller.FD()
 	}
-	fd, err := memory("tunneldigger", d.appendState(nil, caller))
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	fds = append(fds, fd)
-	for _, fd := range fds {
-		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
-	}
+	state := d.state(caller)
 	// Until the new program takes them, these signals must not end it. That one
 	// of them is lost does not hurt: it reads the configuration anyway. A TERM
 	// keeps its meaning.
 	signal.Ignore(unix.SIGHUP, unix.SIGUSR2)
-	err = syscall.Exec(u.program, os.Args, append(os.Environ(), stateEnv+"="+strconv.Itoa(fd)))
+	err := survive.Exec(u.program, state.Append(nil), append(state.Files(), d.hooks.Files()...))
 	if d.incoming != nil {
 		signal.Notify(d.incoming, unix.SIGHUP, unix.SIGUSR2)
 	}
-	for _, fd := range fds {
-		unix.CloseOnExec(fd)
-	}
-	return fmt.Errorf("exec: %w", err)
-}
-
-// memory makes a file in memory that is closed on exec.
-func memory(name string, content []byte) (fd int, err error) {
-	fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC)
-	if err != nil {
-		return -1, fmt.Errorf("memfd_create: %w", err)
-	}
-	for n := 0; n < len(content) && err == nil; {
-		var m int
-		m, err = unix.Pwrite(fd, content[n:], int64(n))
-		n += m
-		if err == unix.EINTR {
-			err = nil
-		}
-	}
-	if err != nil {
-		unix.Close(fd)
-		return -1, fmt.Errorf("write the state: %w", err)
-	}
-	return fd, nil
-}
-
-// prove has the new program show that it runs and understands the state and the
-// configuration, and gives its version. It takes its time.
-func prove(program string, state []byte) (version string, err error) {
-	in, err := memory("tunneldigger-check", state)
-	if err != nil {
-		return "", err
-	}
-	defer unix.Close(in)
-	var pipe [2]int
-	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		return "", fmt.Errorf("pipe: %w", err)
-	}
-	defer unix.Close(pipe[0])
-	pid, err := syscall.ForkExec(program, append(append([]string{program}, os.Args[1:]...), ProofOption), &syscall.ProcAttr{
-		Env: os.Environ(), Files: []uintptr{uintptr(in), uintptr(pipe[1]), uintptr(pipe[1])}, Sys: &syscall.SysProcAttr{Setpgid: true},
-	})
-	unix.Close(pipe[1])
-	if err != nil {
-		return "", fmt.Errorf("%s does not start: %w", program, err)
-	}
-	timer := time.AfterFunc(proofTime, func() { _ = unix.Kill(-pid, unix.SIGKILL) })
-	var status unix.WaitStatus
-	_, err = unix.Wait4(pid, &status, 0, nil)
-	for err == unix.EINTR {
-		_, err = unix.Wait4(pid, &status, 0, nil)
-	}
-	late := !timer.Stop()
-	buffer := make([]byte, maxWords)
-	n, _ := unix.Read(pipe[0], buffer)
-	words := strings.TrimSpace(string(buffer[:max(n, 0)]))
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("wait for %s: %w", program, err)
-	case late:
-		return "", fmt.Errorf("%s gave no answer in %v", program, proofTime)
-	case status.Signaled():
-		return "", fmt.Errorf("%s crashes: %v\n%s", program, status.Signal(), words)
-	case status.ExitStatus() != 0:
-		return "", fmt.Errorf("%s can't take over, exit status %d: %s", program, status.ExitStatus(), words)
-	}
-	version, understood := after(words, ProofWord)
-	if !understood {
-		return "", fmt.Errorf("%s does not know how to take over", program)
-	}
-	return version, nil
-}
-
-// after gives what stands behind a word in the last line.
-func after(text, word string) (string, bool) {
-	last := text[strings.LastIndexByte(text, '\n')+1:]
-	return strings.CutPrefix(last, word)
+	return err
 }

@@ -8,6 +8,7 @@ import (
 	"tunneldigger/src/config"
 	"tunneldigger/src/config/uci"
 	"tunneldigger/src/daemon"
+	"tunneldigger/src/survive"
 )
 
 // prove answers the program that this one is to replace: whether it understands
@@ -24,7 +25,7 @@ func (o *options) prove() int {
 	if err != nil {
 		return o.fault(err)
 	}
-	fmt.Fprintln(o.out, daemon.ProofWord+version)
+	fmt.Fprintln(o.out, survive.ProofWord+version)
 	return exitFine
 }
 

@@ -18,6 +18,7 @@ import (
 	"tunneldigger/src/config/uci"
 	"tunneldigger/src/daemon"
 	"tunneldigger/src/logline"
+	"tunneldigger/src/survive"
 )
 
 var version = "unknown" // set when it is linked
@@ -129,7 +130,7 @@ func (o *options) fault(err error) int {
 }
 
 func (o *options) run() int {
-	state, err := daemon.Inherited()
+	state, err := survive.Inherited()
 	if err != nil {
 		return o.fault(err)
 	}

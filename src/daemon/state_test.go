@@ -17,6 +17,7 @@ import (
 	"tunneldigger/src/hook"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/sock"
+	"tunneldigger/src/survive"
 )
 
 // Every field of what a daemon is made of is carried over an upgrade, or it is known why not. Who adds one finds it here.
@@ -30,17 +31,15 @@ func TestFieldsAreCarried(t *testing.T) {
 			"poller wake now promptly retryAt creates queue effects event buffer padded listenFirst replied " + // of a turn, or found out again
 			"quiet lists verifier moveNext " + // begin anew: windows of the log, files, answers
 			"stopBy upgrading"}, // there is no upgrade while stopping, and only one at a time
-		{section{}, "number config core listeners complete opened leaving stale waitsFor silentErrors"},                   // stale: only during a reload
-		{port{}, "id section listener fd peer local name index master isolated rise stored changed silentErrors traffic"}, // traffic is read again
+		{section{}, "number config core listeners complete opened leaving stale waitsFor silentErrors"},    // stale: only during a reload
+		{port{}, "id section listener fd peer local name index master isolated rise silentErrors traffic"}, // traffic is read again
 		{rise{}, "port facts mtu since"},
 		{rises{}, "queue newcomer"},
-		{store{}, "systemd file changed told retryAt"},
-		{storeMessage{}, "name port file"},
 	} {
 		typ := reflect.TypeOf(c.value)
 		for i := range typ.NumField() {
 			if name := typ.Field(i).Name; !slices.Contains(strings.Fields(c.known), name) {
-				t.Errorf("%v.%s: carry it (carry.go, decode.go, restore.go), or say here why not", typ, name)
+				t.Errorf("%v.%s: hand it over (survive/state.go, state.go, restore.go), or say here why not", typ, name)
 			}
 		}
 	}
@@ -48,8 +47,8 @@ func TestFieldsAreCarried(t *testing.T) {
 
 func parse(text string) (*config.Config, error) { return uci.Parse("carried", []byte(text)) }
 
-// state is that of a daemon with a section, as it is written, and what read it.
-func state(t testing.TB) ([]byte, Options) {
+// standing is a daemon with a section and a tunnel.
+func standing(t testing.TB) *Daemon {
 	t.Helper()
 	c, err := parse("config broker 'wan'\n\tlist port '8942'\n")
 	if err != nil {
@@ -60,42 +59,39 @@ func state(t testing.TB) ([]byte, Options) {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
+	log := logline.New(&lines{}, logline.Error, false)
+	store, _ := survive.OpenStore(log, [16]byte{1})
 	d := &Daemon{
-		config: c, version: "1.0", jar: cookie.New([16]byte{1}), control: server, serial: 7,
-		hooks: hook.New(1, logline.New(&lines{}, logline.Error, false), func() {}),
+		config: c, version: "1.0", jar: cookie.New([16]byte{1}), control: server, serial: 7, store: store,
+		hooks: hook.New(1, log, func() {}),
 	}
 	d.add(&c.Brokers[0], 10)
 	at := netip.MustParseAddrPort("192.0.2.1:4711")
 	p := &port{
 		id: 105, section: d.sections[0], listener: 3, fd: 9, peer: sock.NewPeer(at), local: netip.MustParseAddrPort("192.0.2.2:8942"),
-		name: "l2tp105-105", master: "br-mesh", isolated: true, stored: true,
+		name: "l2tp105-105", master: "br-mesh", isolated: true,
 	}
 	d.ports.add(p)
-	d.store.file = -1
-	return d.appendState(nil, 5), Options{Config: c, NoDatapath: true, Parse: parse}
+	return d
 }
 
 // A state that is cut off is refused, wherever that is, unless it ends behind a field.
 func TestProve(t *testing.T) {
-	all, o := state(t)
+	d := standing(t)
+	all, o := d.state(5).Append(nil), Options{Config: d.config, NoDatapath: true, Parse: parse}
 	if err := Prove(o, all); err != nil {
 		t.Fatal(err)
 	}
-	c, _, err := understand(o, all)
-	if err != nil || c.version != "1.0" || c.serial != 7 || c.caller != 5 || len(c.sections) != 1 || c.sections[0].name != "wan" {
+	c, err := understand(o, all)
+	if err != nil || c.Version != "1.0" || c.Serial != 7 || c.Caller != 5 || len(c.Sections) != 1 || c.configs[0].Name != "wan" {
 		t.Errorf("%v: read %+v", err, c)
 	}
-	if len(c.ports) != 1 {
-		t.Fatalf("%d ports", len(c.ports))
+	want := survive.Tunnel{
+		ID: 105, Listener: 3, FD: 9, Peer: netip.MustParseAddrPort("192.0.2.1:4711"), Local: netip.MustParseAddrPort("192.0.2.2:8942"),
+		Interface: "l2tp105-105", Master: "br-mesh", Isolated: true,
 	}
-	p := c.ports[0]
-	if p.peer.Addr() != netip.MustParseAddrPort("192.0.2.1:4711") || p.section != 0 {
-		t.Errorf("read %+v", p)
-	}
-	p.peer = sock.Peer{}
-	if want := (port{id: 105, listener: 3, fd: 9, local: netip.MustParseAddrPort("192.0.2.2:8942"), name: "l2tp105-105", master: "br-mesh",
-		isolated: true, stored: true}); !reflect.DeepEqual(p.port, want) {
-		t.Errorf("read %+v", p.port)
+	if len(c.Tunnels) != 1 || c.Tunnels[0] != want {
+		t.Errorf("read %+v", c.Tunnels)
 	}
 	refused := 0
 	for n := range all {
@@ -108,6 +104,22 @@ func TestProve(t *testing.T) {
 	}
 }
 
+// A listener of another section's number, and a section that has no place, are refused.
+func TestProveNumbers(t *testing.T) {
+	d := standing(t)
+	o := Options{Config: d.config, NoDatapath: true, Parse: parse}
+	for name, change := range map[string]func(*survive.State){
+		"listener": func(s *survive.State) { s.Sections[0].Listeners[maxListeners] = 3 },
+		"section":  func(s *survive.State) { s.Sections[0].Number = maxSections },
+		"twice":    func(s *survive.State) { s.Sections = append(s.Sections, s.Sections[0]) },
+	} {
+		st := d.state(-1)
+		if change(st); Prove(o, st.Append(nil)) == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+}
+
 // Version 1.0 kept outside of the core which tunnels are to be raised, and which go without hooks having heard of them: 100 and 101 here; 102 is
 // up, and 103 was never made. (testdata: what it wrote.)
 func TestVersion10(t *testing.T) {
@@ -117,11 +129,11 @@ func TestVersion10(t *testing.T) {
 	}
 	d, _ := started(t, 1)
 	d.closeListeners()
-	c, whole, err := understand(Options{Parse: parse}, all)
+	c, err := understand(Options{Parse: parse}, all)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.config, d.sections = whole, nil
+	d.config, d.sections = c.config, nil
 	if err := d.restore(c); err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +153,8 @@ func TestVersion10(t *testing.T) {
 
 // Whatever a state says, it is refused or taken, and nothing panics.
 func FuzzProve(f *testing.F) {
-	all, o := state(f)
-	f.Add(all)
+	d := standing(f)
+	o := Options{Config: d.config, NoDatapath: true, Parse: parse}
+	f.Add(d.state(5).Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) { _ = Prove(o, b) })
 }

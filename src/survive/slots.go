@@ -1,4 +1,4 @@
-package daemon
+package survive
 
 import (
 	"bytes"
@@ -9,12 +9,17 @@ import (
 )
 
 const (
-	slotSize = 512 // bytes for a tunnel's record in the store's file
+	slotSize = 512 // bytes for a record
 	slotHead = 6   // length and checksum before it
 )
 
-// write puts a record into its place; false: it is too long, and there is none.
-func (st *store) write(id uint32, record []byte) bool {
+// slots is a file of records: that of the process at 0, that of a tunnel at its ID.
+// It is the descriptor; -1: there is no file.
+type slots int
+
+// write puts a record into its place, nil empties it; it reports whether the record is
+// there, which it is not if it is too long.
+func (f slots) write(id uint32, record []byte) bool {
 	slot := make([]byte, slotHead, slotSize)
 	fits := len(record) <= slotSize-slotHead
 	if fits && len(record) > 0 {
@@ -22,14 +27,14 @@ func (st *store) write(id uint32, record []byte) bool {
 		binary.BigEndian.PutUint32(slot[2:], checksum(record))
 		slot = append(slot, record...)
 	}
-	n, err := unix.Pwrite(st.file, slot, int64(id)*slotSize)
+	n, err := unix.Pwrite(int(f), slot, int64(id)*slotSize)
 	return fits && err == nil && n == len(slot)
 }
 
 // read gives a record that is whole, else nothing.
-func (st *store) read(id uint32) []byte {
+func (f slots) read(id uint32) []byte {
 	slot := make([]byte, slotSize)
-	n, err := unix.Pread(st.file, slot, int64(id)*slotSize)
+	n, err := unix.Pread(int(f), slot, int64(id)*slotSize)
 	if err != nil || n < slotHead {
 		return nil
 	}

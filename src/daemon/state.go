@@ -1,0 +1,47 @@
+package daemon
+
+import (
+	"tunneldigger/src/config"
+	"tunneldigger/src/survive"
+)
+
+// state is all that the next program is to know; the hooks are frozen. caller is the
+// descriptor of who waits for the upgrade, -1: nobody.
+func (d *Daemon) state(caller int) *survive.State {
+	st := &survive.State{
+		Version: d.version, Config: config.FormatUCI(d.config), Started: d.started, Key: d.jar.Key(), Serial: d.serial,
+		Hooks: d.hooks.Append(nil), Ended: d.hooksRun.ended, Failed: d.hooksRun.failed, Unsent: d.failures.count,
+		Confined: d.confined, Moved: d.moved, Moving: d.moving,
+		Control: d.control.Listener(), Path: d.control.Path(), Caller: caller,
+	}
+	d.store.Write(d.now, st, d.lookStored)
+	for _, s := range d.sections {
+		if s != nil {
+			st.Sections = append(st.Sections, s.state())
+		}
+	}
+	for _, p := range d.ports.byID {
+		if p != nil {
+			st.Tunnels = append(st.Tunnels, p.state(d.store.Stored(p.id)))
+		}
+	}
+	return st
+}
+
+func (s *section) state() survive.Section {
+	st := survive.Section{
+		Number: s.number, Name: s.config.Name, Config: config.FormatUCI(&config.Config{Brokers: []config.Broker{*s.config}}),
+		Leaving: s.leaving, Complete: s.complete, Opened: s.opened, Listeners: make(map[uint32]int), Core: s.core.Snapshot(nil),
+	}
+	for number, l := range s.listeners {
+		st.Listeners[number] = l.FD()
+	}
+	return st
+}
+
+func (p *port) state(stored bool) survive.Tunnel {
+	return survive.Tunnel{
+		ID: p.id, Section: p.section.number, Listener: p.listener, FD: p.fd, Peer: p.peer.Addr(), Local: p.local,
+		Interface: p.name, Master: p.master, Isolated: p.isolated, Stored: stored,
+	}
+}

@@ -1,0 +1,208 @@
+package survive
+
+import (
+	"net/netip"
+	"time"
+
+	"tunneldigger/src/handoff"
+)
+
+// The fields of a State. Numbers are never used again for anything else; see
+// package handoff. Descriptors go by their numbers.
+const (
+	tagVersion handoff.Tag = iota + 1
+	tagConfig
+	tagStarted
+	tagCookieKey
+	tagSerial
+	tagHooksEnded
+	tagHooksFailed
+	tagSendFailures
+	tagUnborn // of version 1.0, repeated
+	tagMoved
+	tagMoving
+	tagSection // record, repeated
+	tagTunnel  // record, repeated
+	tagHooks
+	tagControlFD
+	tagControlPath
+	tagCaller
+	tagStoreFile
+	tagStoreRemove // repeated
+	tagConfined
+)
+
+// The fields of a section.
+const (
+	tagNumber handoff.Tag = iota + 1
+	tagName
+	tagSectionConfig
+	tagLeaving
+	tagComplete
+	tagOpened
+	tagListener // record, repeated
+	tagCore
+)
+
+// The fields of a listener.
+const (
+	tagListenerNumber handoff.Tag = iota + 1
+	tagListenerFD
+)
+
+// The fields of a tunnel.
+const (
+	tagID handoff.Tag = iota + 1
+	tagTunnelSection
+	tagTunnelListener
+	tagFD // and 1
+	tagPeer
+	tagLocal
+	tagInterface
+	tagMaster
+	tagIsolated
+	tagRiseMTU // of version 1.0: it is not up yet
+	_          // of version 1.0
+	tagStored
+)
+
+// State is all that a program hands to the one that takes its place. Times are
+// since boot. A descriptor of -1 is none.
+type State struct {
+	Version  string // of the program
+	Config   string // as UCI, with devices for interfaces
+	Started  time.Duration
+	Key      [16]byte // of cookies
+	Serial   uint64   // the largest that a tunnel of a section that is gone had
+	Hooks    []byte   // the hook.Runner's
+	Ended    uint64   // hooks, so far
+	Failed   uint64   // of them
+	Unsent   uint64   // datagrams
+	Unborn   []uint64 // hook keys of tunnels that end without having been up, if it is of version 1.0
+	Confined bool     // hooks can't have more rights than the program, for good
+	Moved    bool     // sections have given up addresses where tunnels stand
+	Moving   bool     // tunnels are being brought to other bridges
+	Sections []Section
+	Tunnels  []Tunnel
+	Control  int    // the socket for commands, which is at
+	Path     string // there
+	Caller   int    // who waits for the upgrade
+	Store    int    // the Store's file
+	Remove   []string
+}
+
+// Section is one broker section.
+type Section struct {
+	Number    int // 0–255
+	Name      string
+	Config    string // as State.Config, with this section alone
+	Leaving   bool   // it was taken out of the configuration
+	Complete  bool   // it listens wherever it should
+	Opened    uint32 // listeners so far
+	Listeners map[uint32]int
+	Core      []byte // the broker.Broker's state
+}
+
+// Tunnel is the socket and the interface of one tunnel; the rest is in its section's
+// Core.
+type Tunnel struct {
+	ID          uint32
+	Section     int // its number
+	Listener    int // by which it came
+	FD          int
+	Peer, Local netip.AddrPort
+	Interface   string
+	Master      string // where it is attached, or will be when that comes; "": nowhere
+	Isolated    bool   // there
+	NeverUp     bool   // it is not up yet, if it is of version 1.0
+	Stored      bool   // systemd has a copy of the socket
+}
+
+// Files lists the descriptors that the state names.
+func (s *State) Files() (list []int) {
+	for i := range s.Sections {
+		for _, fd := range s.Sections[i].Listeners {
+			list = append(list, fd)
+		}
+	}
+	for i := range s.Tunnels {
+		if fd := s.Tunnels[i].FD; fd >= 0 {
+			list = append(list, fd)
+		}
+	}
+	for _, fd := range []int{s.Control, s.Store, s.Caller} {
+		if fd >= 0 {
+			list = append(list, fd)
+		}
+	}
+	return list
+}
+
+// Append writes the state.
+func (s *State) Append(dst []byte) []byte {
+	dst = handoff.AppendHeader(dst)
+	dst = handoff.AppendString(dst, tagVersion, s.Version)
+	dst = handoff.AppendString(dst, tagConfig, s.Config)
+	dst = handoff.AppendTime(dst, tagStarted, s.Started)
+	dst = handoff.AppendBytes(dst, tagCookieKey, s.Key[:])
+	dst = handoff.AppendUint(dst, tagSerial, s.Serial)
+	dst = handoff.AppendUint(dst, tagHooksEnded, s.Ended)
+	dst = handoff.AppendUint(dst, tagHooksFailed, s.Failed)
+	dst = handoff.AppendUint(dst, tagSendFailures, s.Unsent)
+	dst = handoff.AppendBool(dst, tagConfined, s.Confined)
+	dst = handoff.AppendBool(dst, tagMoved, s.Moved)
+	dst = handoff.AppendBool(dst, tagMoving, s.Moving)
+	var mark int
+	for i := range s.Sections {
+		dst, mark = handoff.Begin(dst, tagSection)
+		dst = handoff.End(s.Sections[i].append(dst), mark)
+	}
+	for i := range s.Tunnels {
+		dst, mark = handoff.Begin(dst, tagTunnel)
+		dst = handoff.End(s.Tunnels[i].append(dst), mark)
+	}
+	dst = handoff.AppendBytes(dst, tagHooks, s.Hooks)
+	if s.Control >= 0 {
+		dst = handoff.AppendUint(dst, tagControlFD, uint64(s.Control))
+		dst = handoff.AppendString(dst, tagControlPath, s.Path)
+	}
+	if s.Store >= 0 {
+		dst = handoff.AppendUint(dst, tagStoreFile, uint64(s.Store))
+		for _, name := range s.Remove {
+			dst = handoff.AppendString(dst, tagStoreRemove, name)
+		}
+	}
+	if s.Caller >= 0 {
+		dst = handoff.AppendUint(dst, tagCaller, uint64(s.Caller))
+	}
+	return dst
+}
+
+func (s *Section) append(dst []byte) []byte {
+	dst = handoff.AppendUint(dst, tagNumber, uint64(s.Number))
+	dst = handoff.AppendString(dst, tagName, s.Name)
+	dst = handoff.AppendString(dst, tagSectionConfig, s.Config)
+	dst = handoff.AppendBool(dst, tagLeaving, s.Leaving)
+	dst = handoff.AppendBool(dst, tagComplete, s.Complete)
+	dst = handoff.AppendUint(dst, tagOpened, uint64(s.Opened))
+	var mark int
+	for number, fd := range s.Listeners {
+		dst, mark = handoff.Begin(dst, tagListener)
+		dst = handoff.AppendUint(dst, tagListenerNumber, uint64(number))
+		dst = handoff.End(handoff.AppendUint(dst, tagListenerFD, uint64(fd)), mark)
+	}
+	return handoff.AppendBytes(dst, tagCore, s.Core)
+}
+
+func (t *Tunnel) append(dst []byte) []byte {
+	dst = handoff.AppendUint(dst, tagID, uint64(t.ID))
+	dst = handoff.AppendUint(dst, tagTunnelSection, uint64(t.Section))
+	dst = handoff.AppendUint(dst, tagTunnelListener, uint64(t.Listener))
+	dst = handoff.AppendUint(dst, tagFD, uint64(t.FD+1))
+	dst = handoff.AppendAddrPort(dst, tagPeer, t.Peer)
+	dst = handoff.AppendAddrPort(dst, tagLocal, t.Local)
+	dst = handoff.AppendString(dst, tagInterface, t.Interface)
+	dst = handoff.AppendString(dst, tagMaster, t.Master)
+	dst = handoff.AppendBool(dst, tagIsolated, t.Isolated)
+	return handoff.AppendBool(dst, tagStored, t.Stored)
+}
