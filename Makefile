@@ -6,7 +6,7 @@
 #   make test-race   the tests under Go's race detector
 #   make bench       the table of figures, native (bench-native) and in the virtual machine
 #   make packages    .ipk, .apk, .deb and .rpm in dist/, with a table of sizes (ARCH="x86_64 amd64": only those)
-#   make test-packages  their layout, that they are reproducible, and the service under systemd on a Debian tree
+#   make test-packages  their layout, that they are reproducible, the dissector, and the service under systemd on a Debian tree
 #   make lint        gofmt, go vet, staticcheck, shellcheck
 #   make size        cross-build the broker and hold it to the size budget
 #   make fuzz        every fuzz test for FUZZTIME (60s) each
@@ -96,7 +96,10 @@ packages: go
 	@GO=$(GO) src/packaging/build $(ARCH)
 	@src/packaging/emulate
 
+# Wireshark's tshark is large, so what needs it is here and not in test-unit.
 test-packages: go
+	@$(NEED) tshark
+	$(GO) test -count=1 -tags wireshark -run Dissector ./src/packaging
 	$(GO) test -count=1 -tags packages ./src/packaging
 	src/packaging/trial/run
 
@@ -122,10 +125,10 @@ lint: go
 	@$(NEED) shellcheck
 	@echo gofmt; files=$$(gofmt -l src); [ -z "$$files" ] || { echo "gofmt -w would change:"; echo "$$files"; exit 1; }
 	$(GO) vet ./src/...
-	$(GO) vet -tags 'vm demo bench packages' ./src/...
+	$(GO) vet -tags 'vm demo bench packages wireshark' ./src/...
 	GOARCH=mips $(GO) vet ./src/...
 	$(GO) run $(STATICCHECK) ./src/...
-	$(GO) run $(STATICCHECK) -tags 'vm demo bench packages' ./src/...
+	$(GO) run $(STATICCHECK) -tags 'vm demo bench packages wireshark' ./src/...
 	@find src files openwrt .ci -type f -exec awk 'FNR == 1 && /^#!.*sh/ {print FILENAME} {nextfile}' {} + 2>/dev/null | \
 		{ echo shellcheck; xargs -d '\n' shellcheck -x; }
 

@@ -251,6 +251,9 @@ func TestDeb(t *testing.T) {
 		"usr/share/bash-completion/completions/tunneldigger-broker", "usr/share/doc/tunneldigger-broker/copyright",
 		"usr/share/doc/tunneldigger-broker/examples/tunneldigger-broker-metrics.service",
 		"usr/share/doc/tunneldigger-broker/examples/tunneldigger-broker-metrics.timer",
+		"usr/share/doc/tunneldigger-broker/examples/tunneldigger.lua",
+		"usr/share/doc/tunneldigger-broker/examples/vectors.json",
+		"usr/share/doc/tunneldigger-broker/examples/status.schema.json",
 	} {
 		if _, err := os.Stat(filepath.Join(tree, path)); err != nil {
 			t.Error(err)
