@@ -31,8 +31,11 @@ function members(metric, label, object) {
 	}
 }
 
-each(gauge("tunneldigger_listening", "Whether the broker listens; 0 while it waits for an interface or address."),
-	(broker) => length(broker.listening) > 0);
+let listening = gauge("tunneldigger_listening", "Whether the broker listens at an address and port; 0 while it can not.");
+for (let broker in status.brokers) {
+	for (let at in broker.listeners)
+		listening({ broker: broker.name, address: at.address, port: at.port }, at.listening);
+}
 each(gauge("tunneldigger_draining", "Whether the broker is being drained."), (broker) => broker.draining);
 each(gauge("tunneldigger_tunnels", "Tunnels, those included that are coming or going."), (broker) => broker.tunnels);
 each(gauge("tunneldigger_tunnels_limit", "How many tunnels there may be."), (broker) => broker.limit);

@@ -83,7 +83,11 @@ func outline(c *Config) outlines {
 				s.options[n-1].value += " " + words[2]
 				continue
 			}
-			s.options = append(s.options, outlinedOption{words[1], words[2]})
+			value := words[2]
+			if name, without := strings.CutPrefix(value, "'"+NoDevice); without && words[1] == "interface" {
+				value = "'" + name + " (which has no device now)"
+			}
+			s.options = append(s.options, outlinedOption{words[1], value})
 		}
 	}
 	return all

@@ -12,6 +12,7 @@ import (
 	"tunneldigger/src/hook"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/notify"
+	"tunneldigger/src/occupant"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/survive"
 )
@@ -80,6 +81,7 @@ type Daemon struct {
 	replied  bool          // answers wait at listeners
 	stopBy   time.Duration // when stopping must have ended, 0: not stopping
 	retryAt  time.Duration // when to look again for missing interfaces, 0: none
+	look     occupant.Look // at who has ports, while there is something to say
 	confined bool          // hooks can't have more rights than the broker, for good
 	moved    bool          // sections have given up addresses where tunnels stand
 	moving   bool          // tunnels are being brought to other bridges

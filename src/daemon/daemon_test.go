@@ -143,7 +143,7 @@ type talk struct {
 
 func (r *running) dial() *talk {
 	r.Helper()
-	c, err := net.DialUDP("udp4", nil, r.at)
+	c, err := net.DialUDP("udp", nil, r.at)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func TestFaultsAtStart(t *testing.T) {
 		{"port in use", config.Config{Brokers: []config.Broker{{
 			Name: "wan", Addresses: []netip.Addr{host}, MaxTunnels: 1, TunnelIDBase: 1,
 			Ports: []uint16{uint16(taken.LocalAddr().(*net.UDPAddr).Port)},
-		}}}, "in use by another program"},
+		}}}, "there is nowhere to listen: UDP " + host.String() + ":"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			log := &lines{grown: make(chan struct{}, 1)}

@@ -137,7 +137,7 @@ func (k *kernel) lost(d *Daemon, index int, name string) {
 	if m := k.masters[name]; m != nil && m.index == index {
 		d.log.Warn("interface gone: tunnels can't be attached", "interface", name)
 		*m = master{away: true}
-		d.retryAt = d.now + retryGap
+		d.retry(retryGap)
 	}
 	d.linkGone(name)
 }

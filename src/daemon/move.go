@@ -86,9 +86,7 @@ func (k *kernel) move(d *Daemon, p *port) error {
 	}
 	if k.find(b.Interface) != nil {
 		p.master, k.masters[b.Interface].away = b.Interface, true // retry does it when the bridge comes
-		if d.retryAt == 0 {
-			d.retryAt = d.now + retryGap
-		}
+		d.retry(retryGap)
 		return nil
 	}
 	return k.attach(d, p, b, mtu)

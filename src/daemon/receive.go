@@ -66,7 +66,7 @@ func (d *Daemon) listenerReady(ev *poll.Event) bool {
 		d.log.Error("a listening socket has nothing but errors: all of the section are opened anew", "broker", s.config.Name)
 		s.silentErrors = 0
 		d.closeSection(s)
-		d.retryAt = d.now + retryGap
+		d.retry(retryGap)
 	}
 	return len(datagrams) == sock.Batch
 }

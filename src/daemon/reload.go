@@ -220,8 +220,16 @@ func (d *Daemon) apply(next *reloading) string {
 		for number := range s.stale {
 			d.retire(s, number)
 		}
-		if !s.complete && !s.leaving {
+		if s.leaving {
+			continue
+		}
+		if s.waitsFor != "" {
 			fmt.Fprintf(&said, "broker '%s' waits to listen: %s\n", s.config.Name, s.waitsFor)
+		}
+		for _, at := range endpoints(s.config) {
+			if w, waits := s.waits[at]; waits {
+				fmt.Fprintf(&said, "broker '%s' waits to listen: %s\n", s.config.Name, w.why)
+			}
 		}
 	}
 	d.askAnew()
@@ -256,45 +264,7 @@ func (d *Daemon) vanish() {
 	}
 }
 
-// outdate marks the listeners that another configuration does not have.
-func (s *section) outdate(b *config.Broker) {
-	wanted := endpoints(b)
-	for number, l := range s.listeners {
-		if b.Interface != s.config.Interface || !slices.Contains(wanted, l.Addr()) {
-			if s.stale == nil {
-				s.stale = make(map[uint32]bool)
-			}
-			s.stale[number] = true
-		}
-	}
-	if b.Interface != s.config.Interface || !slices.Equal(endpoints(s.config), wanted) {
-		s.complete = false
-	}
-}
-
-// retire closes a listener. What waits in it goes to who listens there now.
-func (d *Daemon) retire(s *section, number uint32) {
-	l := s.listeners[number]
-	_, _ = l.Flush()
-	_ = l.Shut() // in vain where its interface has gone
-	d.moved = d.moved || s.core.Tunnels() > 0
-	for range maxRetired {
-		datagrams, faults := l.Receive()
-		if len(datagrams) == 0 && faults == 0 {
-			break
-		}
-		for i := range datagrams {
-			dg := &datagrams[i]
-			if to, n, ok := d.entrance(int(number), dg.Local); ok {
-				d.handshake(to, n, dg.Peer, dg.Local, dg.Data)
-			}
-		}
-	}
-	d.closeListener(s, number)
-}
-
 const (
 	maxSections = 255   // numbers of sections, in the keys of hooks
 	maxTunnelID = 65535 // see config.Broker
-	maxRetired  = 64    // batches of 32 datagrams that a closing listener's mail may be
 )

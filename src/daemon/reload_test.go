@@ -289,7 +289,7 @@ func TestReloadPortInUse(t *testing.T) {
 		c.Brokers[0].Ports = append([]uint16{port}, c.Brokers[0].Ports...)
 		c.Brokers = append(c.Brokers, config.Broker{Name: "b", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Ports: []uint16{port},
 			MaxTunnels: 1, TunnelIDBase: 1, TunnelTimeout: time.Minute})
-	}, "max_tunnels", "broker 'wan' waits to listen: UDP "+host.String()+":", "is in use by another program", "broker 'b' waits to listen")
+	}, "max_tunnels", "broker 'wan' waits to listen: UDP "+host.String()+":", " is in use by daemon.test (process ", "broker 'b' waits to listen")
 	k.stands()
 	r.dial().connect("two")
 	taken.Close()
@@ -339,10 +339,10 @@ func TestReloadInterface(t *testing.T) {
 	r.log.await(t, "listening broker=wan addresses=1 interface=lo")
 	r.log.await(t, `configuration changed broker=wan option=interface from="" to='lo'`)
 	r.dial().connect("by-lo")
-	r.reload(func(c *config.Config) { c.Brokers[0].Interface = ":wan" }, "broker 'wan' waits to listen: ", ":wan")
+	r.reload(func(c *config.Config) { c.Brokers[0].Interface = ":wan" }, "interface 'lo' → 'wan' (which has no device now)\nbroker 'wan' waits to listen: interface wan has no device now\n")
 	k.stands()
 	r.shut()
-	r.reload(func(c *config.Config) { c.Brokers[0].Interface = "" }, "interface ':wan' → unset")
+	r.reload(func(c *config.Config) { c.Brokers[0].Interface = "" }, "interface 'wan' (which has no device now) → unset")
 	r.dial().connect("again")
 	k.stands()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -250,17 +251,11 @@ func (d *Daemon) report() status.Report {
 		}
 		on, rate := s.core.Draining()
 		section := status.Section{
-			Name: s.config.Name, Interface: s.config.Interface, WaitsFor: s.waitsFor,
+			Name: s.config.Name, Interface: strings.TrimPrefix(s.config.Interface, config.NoDevice), WaitsFor: s.waitsFor,
 			Tunnels: s.core.Tunnels(), Limit: s.core.Limit(), Queued: s.core.Waiting(), Draining: on, CloseRate: rate, Stats: s.core.Stats(),
 			Limits: s.core.Limits(d.now),
 		}
-		for _, l := range s.listeners {
-			at := append(section.Listening, l.Addr())
-			for i := len(at) - 1; i > 0 && at[i].Compare(at[i-1]) < 0; i-- {
-				at[i], at[i-1] = at[i-1], at[i]
-			}
-			section.Listening = at
-		}
+		section.Listeners = s.report()
 		r.Sections = append(r.Sections, section)
 	}
 	return r

@@ -1,21 +1,21 @@
 package daemon
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
-
-	"golang.org/x/sys/unix"
+	"slices"
 
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
-	"tunneldigger/src/poll"
 	"tunneldigger/src/sock"
 )
 
 // maxListeners is how many sockets one section may listen on; the listener
 // number of the core counts in blocks of this.
 const maxListeners = 1024
+
+// maxRetired is how many batches of 32 datagrams a closing listener's mail may be.
+const maxRetired = 64
 
 type listener = sock.Listener
 
@@ -26,10 +26,11 @@ type section struct {
 	core      *broker.Broker
 	listeners map[uint32]*listener // by number; empty while it waits
 	complete  bool                 // it listens wherever it should
-	opened    uint32               // listeners so far
-	stale     map[uint32]bool      // listeners that are about to be closed
-	leaving   bool                 // it was taken out of the configuration
-	waitsFor  string               // what is missing, as it was logged
+	waits     map[netip.AddrPort]wait
+	opened    uint32          // listeners so far
+	stale     map[uint32]bool // listeners that are about to be closed
+	leaving   bool            // it was taken out of the configuration
+	waitsFor  string          // what is missing for all of it, as it was logged
 
 	silentErrors int // turns in a row with nothing but errors from a listener
 }
@@ -57,78 +58,6 @@ func endpoints(c *config.Broker) []netip.AddrPort {
 		}
 	}
 	return all
-}
-
-// openListeners has every section listen that does not yet. What is missing may
-// still appear (netifd brings interfaces up in its own time): it is looked for
-// again later.
-func (d *Daemon) openListeners() {
-	d.retryAt = 0
-	if d.datapath.retry(d) {
-		d.retryAt = d.now + retryGap
-	}
-	for _, s := range d.sections {
-		if s == nil || s.leaving || s.complete {
-			continue
-		}
-		err := d.openSection(s)
-		if err == nil {
-			s.waitsFor, s.complete = "", true
-			where := []any{"broker", s.config.Name, "addresses", len(s.listeners) - len(s.stale)}
-			if s.config.Interface != "" {
-				where = append(where, "interface", s.config.Interface)
-			}
-			d.log.Info("listening", where...)
-			continue
-		}
-		d.retryAt = d.now + retryGap
-		if text := err.Error(); text != s.waitsFor {
-			s.waitsFor = text
-			d.log.Warn("waiting to listen", "broker", s.config.Name, "error", err)
-		}
-	}
-}
-
-// openSection has a section listen where it does not yet: everywhere, or nowhere
-// else than before.
-func (d *Daemon) openSection(s *section) (err error) {
-	if err := d.datapath.ready(d, s); err != nil {
-		return err
-	}
-	ours := d.portsInUse()
-	var opened []uint32
-	defer func() {
-		if err != nil {
-			for _, number := range opened {
-				d.closeListener(s, number)
-			}
-		}
-	}()
-	for _, at := range endpoints(s.config) {
-		if s.listensOn(at) {
-			continue
-		}
-		if !ours[at.Port()] {
-			if err := portFree(at, s.config.Interface); err != nil {
-				return err
-			}
-		}
-		l, err := sock.Listen(at, s.config.Interface)
-		if err != nil {
-			if at.Addr() == netip.IPv6Unspecified() && len(s.config.Addresses) == 0 &&
-				(errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)) {
-				continue // a kernel without IPv6
-			}
-			return err
-		}
-		number := s.nextListener()
-		s.listeners[number] = l
-		opened = append(opened, number)
-		if err := d.poller.Add(l.FD(), tokenListener|uint64(number), poll.Read); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // listensOn tells whether the section has a listener there, to stay.
@@ -181,7 +110,7 @@ func (d *Daemon) closeListener(s *section, number uint32) {
 
 // closeSection closes a section's listeners; its tunnels stay.
 func (d *Daemon) closeSection(s *section) {
-	s.complete = false
+	s.complete, s.waits = false, nil
 	for number := range s.listeners {
 		d.closeListener(s, number)
 	}
@@ -195,6 +124,43 @@ func (d *Daemon) closeListeners() {
 	}
 }
 
+// outdate marks the listeners that another configuration does not have.
+func (s *section) outdate(b *config.Broker) {
+	wanted := endpoints(b)
+	for number, l := range s.listeners {
+		if b.Interface != s.config.Interface || !slices.Contains(wanted, l.Addr()) {
+			if s.stale == nil {
+				s.stale = make(map[uint32]bool)
+			}
+			s.stale[number] = true
+		}
+	}
+	if b.Interface != s.config.Interface || !slices.Equal(endpoints(s.config), wanted) {
+		s.complete = false
+	}
+}
+
+// retire closes a listener. What waits in it goes to who listens there now.
+func (d *Daemon) retire(s *section, number uint32) {
+	l := s.listeners[number]
+	_, _ = l.Flush()
+	_ = l.Shut() // in vain where its interface has gone
+	d.moved = d.moved || s.core.Tunnels() > 0
+	for range maxRetired {
+		datagrams, faults := l.Receive()
+		if len(datagrams) == 0 && faults == 0 {
+			break
+		}
+		for i := range datagrams {
+			dg := &datagrams[i]
+			if to, n, ok := d.entrance(int(number), dg.Local); ok {
+				d.handshake(to, n, dg.Peer, dg.Local, dg.Data)
+			}
+		}
+	}
+	d.closeListener(s, number)
+}
+
 // linkGone is called when an interface that is no tunnel has gone: sockets bound
 // to it are dead, and a new one of the same name needs new ones.
 func (d *Daemon) linkGone(name string) {
@@ -202,34 +168,9 @@ func (d *Daemon) linkGone(name string) {
 		if s != nil && s.config.Interface == name && len(s.listeners) > 0 {
 			d.log.Warn("interface gone", "broker", s.config.Name, "interface", name)
 			d.closeSection(s)
-			d.retryAt = d.now + retryGap
+			d.retry(retryGap)
 		}
 	}
-}
-
-// portsFree checks that nobody else has a port that a section wants.
-func portsFree(b *config.Broker, ours map[uint16]bool) error {
-	for _, at := range endpoints(b) {
-		if ours[at.Port()] {
-			continue
-		}
-		if err := portFree(at, b.Interface); err != nil {
-			return fmt.Errorf("broker '%s': %w", b.Name, err)
-		}
-	}
-	return nil
-}
-
-// portFree checks that no socket has a port, which SO_REUSEPORT would hide.
-func portFree(at netip.AddrPort, device string) error {
-	busy, err := sock.Busy(at, device)
-	switch {
-	case errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM):
-		return fmt.Errorf("%w: run it as root or with CAP_NET_BIND_SERVICE", err)
-	case err == nil && busy:
-		return fmt.Errorf("UDP %s is in use by another program: end that one, or set another port (ss -lunp shows who it is)", at)
-	}
-	return nil
 }
 
 // listenable checks that a section does not listen on more than can be counted.

@@ -130,13 +130,7 @@ func (d *Daemon) makeSections() error {
 	if len(left) > 0 {
 		d.adoptStored(left)
 	}
-	ours := d.portsInUse()
-	for i := range c.Brokers {
-		if err := portsFree(&c.Brokers[i], ours); err != nil {
-			return err
-		}
-	}
-	return nil
+	return d.servable()
 }
 
 // add makes a section. It listens when openListeners is called.

@@ -28,11 +28,11 @@ func TestFieldsAreCarried(t *testing.T) {
 	}{
 		{Daemon{}, "config jar sections serial ports hooks control store started hooksRun moved moving failures rises confined " + // carried
 			"read log datapath signals incoming clock version " + // made anew
-			"poller wake now promptly retryAt creates queue effects event buffer padded listenFirst replied " + // of a turn, or found out again
+			"poller wake now promptly retryAt look creates queue effects event buffer padded listenFirst replied " + // of a turn, or found out again
 			"quiet lists verifier moveNext " + // begin anew: windows of the log, files, answers
 			"stopBy upgrading"}, // there is no upgrade while stopping, and only one at a time
-		{section{}, "number config core listeners complete opened leaving stale waitsFor silentErrors"},    // stale: only during a reload
-		{port{}, "id section listener fd peer local name index master isolated rise silentErrors traffic"}, // traffic is read again
+		{section{}, "number config core listeners complete opened leaving stale waits waitsFor silentErrors"}, // stale: only during a reload; waits: found out again
+		{port{}, "id section listener fd peer local name index master isolated rise silentErrors traffic"},    // traffic is read again
 		{rise{}, "port facts mtu since"},
 		{rises{}, "queue newcomer"},
 	} {

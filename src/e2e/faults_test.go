@@ -113,10 +113,10 @@ func TestFaults(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	h.fails("a port in use", with(anyone), "broker 'wan': UDP 0.0.0.0:8942 is in use by another program: … ss -lunp")
+	h.fails("a port in use", with(anyone), "there is nowhere to listen: UDP 0.0.0.0:8942 is in use by … (process … end that one")
 	taken.Close()
 	b := h.StartBroker(anyone, 8942)
-	h.fails("a broker that runs already", with(anyone), "UDP 0.0.0.0:8942 is in use by another program")
+	h.fails("a broker that runs already", with(anyone), "UDP 0.0.0.0:8942 is in use by tunneldigger")
 	b.Stop(soon)
 
 	// The broker goes on here, and says once what it waits for.

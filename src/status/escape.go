@@ -72,6 +72,16 @@ func appendPlain(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
+// appendText is appendPlain for what may have spaces.
+func appendText(b []byte, s string) []byte {
+	for _, r := range s {
+		if r == utf8.RuneError || !strconv.IsPrint(r) {
+			return strconv.AppendQuote(b, s)
+		}
+	}
+	return append(b, s...)
+}
+
 // appendSeconds appends a time in seconds, to the millisecond.
 func appendSeconds(b []byte, d time.Duration) []byte {
 	ms := uint64(max(0, d.Milliseconds()))

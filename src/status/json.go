@@ -41,8 +41,18 @@ func AppendJSONSection(b []byte, s *Section, first bool) []byte {
 	b = text(b, "name", s.Name)
 	b = orNull(b, "interface", s.Interface)
 	b = open(b, "listening", "[")
-	for _, at := range s.Listening {
-		b = appendAddress(element(b), at)
+	for i := range s.Listeners {
+		if l := &s.Listeners[i]; l.Why == "" {
+			b = appendAddress(element(b), l.At)
+		}
+	}
+	b = open(add(b, "]"), "listeners", "[")
+	for i := range s.Listeners {
+		l := &s.Listeners[i]
+		b = text(add(element(b), "{"), "address", l.At.Addr().String())
+		b = number(b, "port", uint64(l.At.Port()))
+		b = strconv.AppendBool(key(b, "listening"), l.Why == "")
+		b = add(orNull(b, "why", l.Why), "}")
 	}
 	b = add(b, "]")
 	b = orNull(b, "waiting_for", s.WaitsFor)

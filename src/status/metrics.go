@@ -42,7 +42,7 @@ var families = []family{
 	{"hooks_failed_total", counter, "Hooks that have failed or were killed.", process(func(r *Report) uint64 { return r.Hooks.Failed })},
 	{"send_failures_total", counter, "Datagrams that could not be sent.", process(func(r *Report) uint64 { return r.SendFailures })},
 
-	{"listening", gauge, "Whether the broker listens; 0 while it waits for an interface or address.", section(func(s *Section) uint64 { return one(len(s.Listening) > 0) })},
+	{"listening", gauge, "Whether the broker listens at an address and port; 0 while it can not.", listenerSamples},
 	{"draining", gauge, "Whether the broker is being drained.", section(func(s *Section) uint64 { return one(s.Draining) })},
 	{"tunnels", gauge, "Tunnels, those included that are coming or going.", section(func(s *Section) uint64 { return uint64(s.Tunnels) })},
 	{"tunnels_limit", gauge, "How many tunnels there may be.", section(func(s *Section) uint64 { return uint64(s.Limit) })},
@@ -132,6 +132,19 @@ func reasons(refusal bool) func([]byte, *family, *Report) []byte {
 			}
 		}
 	})
+}
+
+func listenerSamples(b []byte, f *family, r *Report) []byte {
+	for i := range r.Sections {
+		s := &r.Sections[i]
+		for j := range s.Listeners {
+			l := &s.Listeners[j]
+			b = appendLabel(add(f.open(b, "", "broker", s.Name), ","), "address", l.At.Addr().String())
+			b = count(add(b, `,port="`), "", uint64(l.At.Port()), `"} `)
+			b = count(b, "", one(l.Why == ""), "\n")
+		}
+	}
+	return b
 }
 
 func setupSamples(b []byte, f *family, r *Report) []byte {

@@ -36,16 +36,22 @@ type Hooks struct {
 // Section is one broker section.
 type Section struct {
 	Name      string
-	Interface string           // "": any
-	Listening []netip.AddrPort // none while it waits for something
-	WaitsFor  string           // what that is, in words
-	Tunnels   int              // those included that are coming or going
+	Interface string // "": any
+	Listeners []Listener
+	WaitsFor  string // what is missing before it can listen anywhere, in words
+	Tunnels   int    // those included that are coming or going
 	Limit     int
 	Queued    int
 	Draining  bool
 	CloseRate int // tunnels a minute
 	Stats     broker.Stats
 	Limits    broker.Limits
+}
+
+// Listener is an address and port that a section is to listen on.
+type Listener struct {
+	At  netip.AddrPort
+	Why string // it does not, in words; "": it does
 }
 
 // Tunnel is one tunnel.

@@ -29,9 +29,13 @@ func fixture() (*Report, []Tunnel) {
 		Hooks: Hooks{Running: 1, Waiting: 2, Ended: 220, Failed: 3}, SendFailures: 6,
 		Sections: []Section{{
 			Name: "wan", Interface: "eth0", Tunnels: 3, Limit: 1024, Queued: 2, Draining: true, CloseRate: 30, Stats: stats,
-			Limits:    broker.Limits{Addresses: 9, HeldAddresses: 2, UUIDs: 8, HeldUUIDs: 1},
-			Listening: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:53"), netip.MustParseAddrPort("[2001:db8::1]:53")},
-		}, {Name: nasty, WaitsFor: "interface x\n: no such device", Limit: 5}},
+			Limits: broker.Limits{Addresses: 9, HeldAddresses: 2, UUIDs: 8, HeldUUIDs: 1},
+			Listeners: []Listener{
+				{netip.MustParseAddrPort("192.0.2.1:53"), ""}, {netip.MustParseAddrPort("192.0.2.1:123"), "UDP is in use by " + nasty},
+				{netip.MustParseAddrPort("[2001:db8::1]:53"), ""}, {netip.MustParseAddrPort("[2001:db8::1]:123"), "it is in use by ntpd"},
+			},
+		}, {Name: nasty, WaitsFor: "interface x\n: no such device", Limit: 5,
+			Listeners: []Listener{{netip.MustParseAddrPort("0.0.0.0:53"), "interface x\n: no such device"}}}},
 	}
 	peer, local := netip.MustParseAddrPort("198.51.100.7:1234"), netip.MustParseAddrPort("192.0.2.1:53")
 	facts := broker.Facts{Serial: 1, Tunnel: 100, Session: 100, MTU: 1446, Peer: peer, Local: local, UUID: "client-1"}

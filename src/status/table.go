@@ -164,11 +164,16 @@ func AppendSummary(b []byte, r *Report) []byte {
 // AppendSection appends the lines about a broker section.
 func AppendSection(b []byte, s *Section) []byte {
 	b = add(appendPlain(add(b, "broker "), s.Name), ": ")
-	if len(s.Listening) > 0 {
-		b = add(b, "listening on")
-		for _, at := range s.Listening {
-			b = at.AppendTo(add(b, " "))
+	listens := false
+	for i := range s.Listeners {
+		if l := &s.Listeners[i]; l.Why == "" {
+			if !listens {
+				b = add(b, "listening on")
+			}
+			b, listens = l.At.AppendTo(add(b, " ")), true
 		}
+	}
+	if listens {
 		if s.Interface != "" {
 			b = appendPlain(add(b, " of "), s.Interface)
 		}
@@ -183,6 +188,12 @@ func AppendSection(b []byte, s *Section) []byte {
 	}
 	if s.CloseRate > 0 {
 		b = count(b, ", closes ", uint64(s.CloseRate), " tunnels a minute")
+	}
+	for i := range s.Listeners {
+		if l := &s.Listeners[i]; l.Why != "" && l.Why != s.WaitsFor {
+			b = l.At.AppendTo(add(b, "\n  not listening on "))
+			b = appendText(add(b, ": "), l.Why)
+		}
 	}
 	b = count(b, "\n  tunnels: ", uint64(s.Tunnels), "")
 	b = count(b, " of ", uint64(s.Limit), ", ")

@@ -173,6 +173,9 @@ func (o *options) check() int {
 	if err := checkLists(c, o.out); err != nil {
 		return o.fault(err)
 	}
+	for _, n := range daemon.CheckPorts(c) {
+		fmt.Fprintln(o.out, n)
+	}
 	fmt.Fprintf(o.out, "The configuration is good: %d broker section(s) enabled.\n", len(c.Brokers))
 	return exitFine
 }

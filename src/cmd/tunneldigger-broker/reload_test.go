@@ -40,7 +40,7 @@ func TestReload(t *testing.T) {
 	b.configure("\nconfig broker 'second'\n\toption interface 'mesh'\n\toption tunnel_id_base '5000'\n\tlist port '1'\n")
 	reload(0, "broker 'second': new\n")
 	write("mesh\n")
-	reload(0, "broker 'second': interface 'lo' → ':mesh'\nbroker 'second' waits to listen: ")
+	reload(0, "broker 'second': interface 'lo' → 'mesh' (which has no device now)\nbroker 'second' waits to listen: interface mesh has no device now\n")
 	b.configure("\nconfig broker 'second'\n\tlist port '0'\n\toption nonsense '1'\n")
 	reload(1, "port '0': want 1–65535", "unknown option 'nonsense'")
 	if err := os.Remove(devices); err != nil {
