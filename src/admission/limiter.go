@@ -86,6 +86,21 @@ func (l *Limiter[K]) Check(key K, now time.Duration) Verdict {
 	return TooMany
 }
 
+// Spare reports whether key could be used at now once more than others times, without
+// counting or holding off anything.
+func (l *Limiter[K]) Spare(key K, others int, now time.Duration) bool {
+	if l.step == 0 {
+		return true
+	}
+	full := now
+	if i, known := l.index[key]; known {
+		if full = max(full, l.entries[i].full); now < l.entries[i].until {
+			return false
+		}
+	}
+	return full-now+time.Duration(others+1)*l.step <= l.period
+}
+
 // has tells whether entry i may be used at now.
 func (l *Limiter[K]) has(i int, now time.Duration) bool {
 	return max(l.entries[i].full, now)+l.step-now <= l.period

@@ -62,6 +62,7 @@ type Broker struct {
 	hooked    *admission.Limiter[netip.Addr]
 	lists     lists
 	shed      shedder
+	strangers strangers
 
 	drain drain
 	// careful is set when an interface could not be raised: then the next ones are
@@ -174,6 +175,10 @@ func (b *Broker) tunnelEvent(now time.Duration, ev *Event, t *tunnel) {
 	case EventAdopted:
 		if t.state == up && t.fresh {
 			b.hook(config.EventSessionUp, t)
+		}
+	case EventCounted:
+		if t.stands() {
+			b.counted(now, t, ev.Frames)
 		}
 	case EventKick:
 		if t.stands() {

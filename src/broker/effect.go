@@ -41,6 +41,9 @@ const (
 	EffectHook
 	// EffectNote: something that an operator wants to know: Note, Facts, Reason.
 	EffectNote
+	// EffectCount: count the frames that have come from the client by the tunnel's
+	// interface; EventCounted comes back. Facts.
+	EffectCount
 )
 
 // Facts identify a tunnel, or a client without one (Tunnel 0).
@@ -134,6 +137,7 @@ const (
 	ClosedTwin
 	RefusedUUIDRate
 	RefusedHeldOff
+	ClosedMisfit
 	// ReasonCount is the number of reasons.
 	ReasonCount
 )
@@ -150,6 +154,7 @@ var reasonText = [ReasonCount]string{
 	"the interface could not be brought up or attached",
 	"its UUID has a tunnel already", "a new client with its UUID took its place",
 	"too many connections with this UUID", "it came again too soon after it was refused",
+	"its two ends meant different sessions",
 }
 
 // String gives the reason in words.

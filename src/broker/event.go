@@ -45,6 +45,9 @@ const (
 	EventRaised
 	// EventRaiseFailed: the interface of Tunnel can't be brought up or attached.
 	EventRaiseFailed
+	// EventCounted: so many Frames have come from the client by the interface of
+	// Tunnel, as EffectCount asked.
+	EventCounted
 )
 
 // Fault is why a tunnel could not be made.
@@ -68,6 +71,7 @@ type Event struct {
 	Serial      uint64
 	Listener    int
 	Size        int
+	Frames      uint64
 	Peer, Local netip.AddrPort
 	Data        []byte
 }

@@ -13,6 +13,10 @@ import (
 func (b *Broker) datagram(now time.Duration, ev *Event, t *tunnel) {
 	m, err := wire.Parse(ev.Data)
 	if err != nil {
+		if session, ok := wire.ParseData(ev.Data); ok {
+			b.frame(now, ev, t, session)
+			return
+		}
 		b.stats.Drops[DropMalformed]++
 		return
 	}
@@ -24,7 +28,7 @@ func (b *Broker) datagram(now time.Duration, ev *Event, t *tunnel) {
 		}
 		switch {
 		case t == nil:
-			b.stats.Drops[DropStranger]++
+			b.stranger(now, ev, m.Type)
 		case !t.stands():
 			b.stats.Drops[DropClosing]++
 		default:

@@ -231,7 +231,7 @@ func TestWindow(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	// A stranger's tunnel message is nobody's.
-	r.listener(carol, wire.AppendClientKeepalive(nil, 1)).is()
+	r.listener(carol, wire.AppendErrorReason(nil, wire.ReasonClientTimeout)).is()
 	if r.Stats().Drops[DropStranger] != 1 {
 		t.Errorf("counted %+v", r.Stats())
 	}
@@ -243,7 +243,7 @@ func TestDropped(t *testing.T) {
 	r.up(alice, "a", 7, unique)
 	r.now += 59 * s
 	for i, data := range [][]byte{
-		nil, {0x80}, []byte("\x00\x03aaaaaaaaaaaa"), wire.AppendKeepalive(nil, 1)[:7],
+		nil, {0x80}, []byte("\x00\x03aa\x00\x00\x00\x64aaaaaa"), wire.AppendKeepalive(nil, 1)[:7],
 		wire.AppendTunnel(nil, 1, 1), {0x80, 0x73, 0xA7, 1, 0x33, 0}, {0x80, 0x73, 0xA7, 1, 0x07, 1, 0}, {0x80, 0x73, 0xA7, 1, 0x09, 1, 0},
 		{0x80, 0x73, 0xA7, 1, 0x80, 1, 0}, {0x80, 0x73, 0xA7, 1, 0xff, 0},
 	} {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"net/netip"
 	"testing"
 
 	"tunneldigger/src/config"
@@ -20,13 +21,19 @@ func (r *rig) dropped(before Stats, d Drop) {
 
 // What belongs to a tunnel, before there is one.
 func TestOutOfOrderBeforeSetUp(t *testing.T) {
-	r := newRig(t, quiet, Options{})
+	r := newRig(t, roomy(0), Options{})
 	for _, data := range [][]byte{
-		wire.AppendClientKeepalive(nil, 1), wire.AppendPMTUD(nil, 1472), wire.AppendPMTUDAck(nil, 1472), wire.AppendPMTUNtfy(nil, 1400),
-		wire.AppendLimit(nil, 1, 1000), wire.AppendErrorReason(nil, wire.ReasonClientShutdown), wire.AppendTunnel(nil, 100, 1), wire.AppendRelAck(nil, 1),
+		wire.AppendErrorReason(nil, wire.ReasonClientShutdown), wire.AppendTunnel(nil, 100, 1), wire.AppendRelAck(nil, 1),
 	} {
 		before := r.Stats()
 		r.listener(alice, data).dropped(before, DropStranger)
+	}
+	for i, data := range [][]byte{
+		wire.AppendClientKeepalive(nil, 1), wire.AppendPMTUD(nil, 1472), wire.AppendPMTUDAck(nil, 1472), wire.AppendPMTUNtfy(nil, 1400),
+		wire.AppendLimit(nil, 1, 1000),
+	} {
+		from := pair{netip.AddrPortFrom(bob.peer.Addr(), uint16(i)), here}
+		r.listener(from, data).is(from.peer.String() + " ← ERROR 0x03")
 	}
 	// While the tunnel is being made, and while it is going, it is not there either.
 	r.prepare(alice, "a", 7, unique)
@@ -106,7 +113,7 @@ func TestWrongSocket(t *testing.T) {
 	before := r.Stats()
 	r.socket(100, wire.AppendPrepare(nil, r.cookie(bob), []byte("b"), 1, unique)).dropped(before, DropCookie)
 	// Another client's, at the listener: the address decides, nothing in the message.
-	r.listener(carol, wire.AppendLimit(nil, 2, 1)).is()
+	r.listener(carol, wire.AppendLimit(nil, 2, 1)).is("carol ← ERROR 0x03")
 	r.listener(carol, wire.AppendErrorReason(nil, wire.ReasonClientShutdown)).is()
 	// The same client address at another of the broker's addresses is somebody else.
 	other := pair{alice.peer, here6}
@@ -198,7 +205,7 @@ func TestTruncated(t *testing.T) {
 			short[5] = byte(n)
 			r.listener(bob, short)
 			switch m.Type {
-			case wire.TypeCookie, wire.TypePrepare, wire.TypeLimit, wire.TypeError, wire.TypeKeepalive:
+			case wire.TypeCookie, wire.TypePrepare, wire.TypeError:
 				if m.Type != wire.TypePrepare || n < 9+3 { // the ID and the flags may be missing
 					r.is()
 				}

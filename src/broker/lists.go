@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"net/netip"
 	"time"
 
 	"tunneldigger/src/admission"
@@ -15,6 +16,9 @@ func (l *lists) deny(r *request) bool {
 	addr := r.peer.Addr()
 	return l.without.Has(r.uuid, addr) || l.allow != nil && !l.allow.Has(r.uuid, addr)
 }
+
+// bars reports whether the deny list keeps an address out, whatever the UUID.
+func (l *lists) bars(addr netip.Addr) bool { return l.without.Has("", addr) }
 
 // SetLists puts other lists into force. With an allow list only those get in
 // whose UUID or address is on it; nil lets in everybody who is not on deny, nil

@@ -154,6 +154,8 @@ func (s *Stats) restore(record []byte) error {
 			s.Opened = f.Uint()
 		case tagTwins:
 			s.Twins = f.Uint()
+		case tagToldStrangers:
+			s.Told = f.Uint()
 		case tagDrops:
 			err = restoreCounts(s.Drops[:], f.Bytes())
 		case tagReasons:

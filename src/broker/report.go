@@ -68,6 +68,7 @@ var reasonLabels = [ReasonCount + 1]struct {
 	ClosedKicked: {false, "kicked"}, ClosedDrained: {false, "drained"}, ClosedRemoved: {false, "removed"},
 	ClosedAttach: {false, "attach"},
 	ClosedTwin:   {false, "twin"},
+	ClosedMisfit: {false, "misfit"},
 }
 
 // Label names the kind for programs: it is stable and unique.
@@ -83,4 +84,6 @@ var dropWords = [DropCount]struct{ label, text string }{
 	DropDirection: {"direction", "such as only brokers send"},
 	DropClosing:   {"closing", "for a tunnel that is being closed"},
 	DropShed:      {"shed", "above answer_rate_limit"},
+	DropFrame:     {"frame", "with a frame, before the tunnel was there"},
+	DropMisfit:    {"misfit", "with a frame of another session than the tunnel's"},
 }

@@ -227,6 +227,8 @@ func line(e *Effect) string {
 		return fmt.Sprintf("destroy %d", e.Tunnel)
 	case EffectSetMTU:
 		return fmt.Sprintf("mtu %d %d", e.Tunnel, e.MTU)
+	case EffectCount:
+		return fmt.Sprintf("count %d", e.Tunnel)
 	case EffectShape:
 		return fmt.Sprintf("shape %d %d", e.Tunnel, e.Bandwidth)
 	case EffectHook:

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"time"
 
-	"tunneldigger/src/admission"
 	"tunneldigger/src/cookie"
 )
 
@@ -51,9 +50,7 @@ func (s *shedder) allow(now time.Duration, peer netip.Addr, jar *cookie.Jar) boo
 			s.epoch = second
 			clear(s.had[:])
 		}
-		// The last tick is never that of a cookie: the sum tells nobody one.
-		sum := jar.Issue(netip.AddrPortFrom(admission.AddrKey(peer), 0), ^uint32(0))
-		had := &s.had[(uint(sum[0])<<8|uint(sum[1]))%sources]
+		had := &s.had[source(peer, jar)]
 		if *had >= fairShare {
 			return false
 		}

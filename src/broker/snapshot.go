@@ -91,6 +91,7 @@ const (
 	tagSetup   // numbers, packed
 	tagSetupSum
 	tagTwins
+	tagToldStrangers
 )
 
 // The fields of draining.
@@ -205,6 +206,7 @@ func (s *Stats) append(dst []byte) []byte {
 	dst = handoff.AppendUint(dst, tagRepeats, s.Repeats)
 	dst = handoff.AppendUint(dst, tagOpenedCount, s.Opened)
 	dst = handoff.AppendUint(dst, tagTwins, s.Twins)
+	dst = handoff.AppendUint(dst, tagToldStrangers, s.Told)
 	dst = appendCounts(dst, tagDrops, s.Drops[:])
 	dst = appendCounts(dst, tagReasons, s.Reasons[:])
 	dst = appendCounts(dst, tagSetup, s.Setup.Buckets[:])

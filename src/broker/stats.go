@@ -16,6 +16,8 @@ const (
 	DropDirection             // a message that only a broker sends
 	DropClosing               // a message for a tunnel that is being closed
 	DropShed                  // a COOKIE or USAGE above the set rate
+	DropFrame                 // a frame that came before its tunnel was there
+	DropMisfit                // a frame of another session than the tunnel's
 	// DropCount is the number of kinds.
 	DropCount
 )
@@ -43,6 +45,7 @@ type Stats struct {
 	Cookies, Usages, Prepares uint64 // requests answered or looked at
 	Repeats                   uint64 // PREPAREs of a tunnel that stands already
 	Opened                    uint64 // tunnels that came up
+	Told                      uint64 // clients without a tunnel that were told so
 	Twins                     uint64 // UUIDs that two living nodes were seen to have
 	Drops                     [DropCount]uint64
 	Reasons                   [ReasonCount]uint64 // refusals and closes

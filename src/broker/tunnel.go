@@ -65,6 +65,7 @@ type tunnel struct {
 	successor  *request      // what the client wants once this tunnel is gone
 	spent      time.Duration // for when changes that the client wanted are paid
 	behind     bool          // some of them wait
+	misfit     *misfit       // nil: no frame of another session came
 	rivalry    *rivalry      // nil: nobody else was seen to claim the UUID
 }
 

@@ -143,8 +143,10 @@ func (f *Fleet) Play() error {
 			})
 		}
 	}
-	if err := f.Run(settleTime); err != nil {
-		return err
+	for end := f.now + settleTime; f.now < end; f.checkDead() {
+		if err := f.Run(s); err != nil {
+			return err
+		}
 	}
 	// Where one address has used up its limit, it is held off for a while.
 	for i := 0; i < 3 && f.heldOff(); i++ {
@@ -213,11 +215,15 @@ func (f *Fleet) full(n *Node) bool {
 func (f *Fleet) mischief() {
 	sv, n := f.servers[f.Random.IntN(len(f.servers))], f.nodes[f.Random.IntN(len(f.nodes))]
 	soon := func(do func()) { f.After(f.upTo(10*s), do) }
-	switch f.Random.IntN(21) {
+	switch f.Random.IntN(24) {
 	case 18, 19, 20:
 		f.reconfigure(sv)
 	case 0:
 		sv.Kill(f.upTo(20 * s))
+	case 21:
+		sv.Move(f.upTo(2 * s))
+	case 22, 23:
+		sv.KickUnheard()
 	case 1:
 		sv.Stop(f.upTo(20 * s))
 	case 2, 3:

@@ -28,6 +28,7 @@ type object struct {
 	broker.Facts
 	peerTunnel, peerSession uint32
 	bandwidth               uint32
+	frames                  uint64 // that came from the client
 	state                   objectState
 	life                    int  // the process that owns it
 	raising                 bool // it is to be brought up

@@ -36,6 +36,7 @@ type Node struct {
 	inKernel bool          // a tunnel is there, or is being made
 	mtu      int           // of its interface
 	ports    uint16
+	dead     time.Duration // since when its tunnel leads nowhere, 0: it does not
 }
 
 // AddNode adds a client that does not run yet. It knows all brokers that there
@@ -58,6 +59,7 @@ func (n *Node) Start() {
 	n.machine = client.New(n.Client)
 	n.trace("starts")
 	n.handle(client.Event{Kind: client.Start})
+	n.sendFrames()
 }
 
 // Crash ends the client without a word. Its tunnel goes.

@@ -155,7 +155,7 @@ func (sv *Server) after(d time.Duration, do func()) {
 // before a new socket is connected in particular, it is another one.
 func (sv *Server) deliver(p pair, data []byte) {
 	sv.world.record(sv, p, data)
-	if !sv.alive {
+	if !sv.alive || sv.takesFrame(p, data) {
 		return
 	}
 	ev := broker.Event{Kind: broker.EventDatagram, Peer: p.client, Local: p.server, Data: data}
@@ -235,6 +235,8 @@ func (sv *Server) carryOut() {
 			if o := sv.checkThere(e, "gets another bandwidth"); o != nil {
 				o.bandwidth = e.Bandwidth
 			}
+		case broker.EffectCount:
+			sv.count(e)
 		case broker.EffectHook:
 			sv.checkHook(e)
 			sv.hook(e)
