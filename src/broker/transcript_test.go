@@ -132,6 +132,8 @@ var transcripts = []func(*testing.T){
 	TestTwinsInQueue,
 	TestTwinsAndSuccessors,
 	TestTwinsAreFound,
+	TestStranger,
+	TestMisfit,
 	TestVerify,
 	TestVerifyOvertaken,
 }

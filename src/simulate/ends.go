@@ -61,7 +61,8 @@ func (n *Node) Connected() error {
 	if o == nil || o.state != there {
 		return fmt.Errorf("client %q has tunnel %+v, its broker has none", n.Client.UUID, t)
 	}
-	if o.Tunnel != t.PeerID {
+	// Frames name the session only: with session 1 the tunnels may be others.
+	if o.Session != t.PeerSessionID || o.peerSession != t.SessionID {
 		return fmt.Errorf("client %q has tunnel %+v, its broker another one: %d for %q", n.Client.UUID, t, o.Tunnel, o.UUID)
 	}
 	if !o.up && !o.raising {

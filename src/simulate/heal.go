@@ -90,12 +90,12 @@ func (sv *Server) KickUnheard() {
 func (sv *Server) latePrepare(so *socket) {
 	p, c := pair{so.public, so.server}, so.node.Client
 	sv.after(sv.world.upTo(2*s), func() {
-		id := c.TunnelID
-		if c.NoTunnelID {
-			id = 1
-		}
 		cookie := sv.coreOptions.Jar.Issue(p.client, cookie.Tick(sv.world.now))
-		sv.deliver(p, wire.AppendPrepare(nil, cookie[:], []byte(c.UUID), id, c.Features))
+		data := wire.AppendPrepare(nil, cookie[:], []byte(c.UUID), c.TunnelID, c.Features)
+		if c.NoTunnelID {
+			data = wire.AppendPrepareNoID(nil, cookie[:], []byte(c.UUID))
+		}
+		sv.deliver(p, data)
 	})
 }
 
