@@ -9,6 +9,7 @@
 #   make test-packages  their layout, that they are reproducible, the dissector, and the service under systemd on a Debian tree
 #   make lint        gofmt, go vet, staticcheck, shellcheck
 #   make size        cross-build the broker and hold it to the size budget
+#   make soak        the simulated world for ten thousand hours of its time
 #   make fuzz        every fuzz test for FUZZTIME (60s) each
 #   make clean       remove build/, fetched kernels included
 
@@ -40,7 +41,7 @@ export GOMIPS64 := softfloat
 export GOARM := 5
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: build packages test-packages test test-unit test-sim test-race test-386 test-mips test-vm demo bench bench-native lint size fuzz clean go build/bench.test
+.PHONY: build packages test-packages test test-unit test-sim soak test-race test-386 test-mips test-vm demo bench bench-native lint size fuzz clean go build/bench.test
 .NOTPARALLEL:
 
 build: go
@@ -66,6 +67,10 @@ test-unit: go
 # Two thousand simulated networks, each with its own faults.
 test-sim: go
 	$(GO) test ./src/simulate -seeds 2000
+
+# Ten thousand simulated hours; half an hour on two processors.
+soak: go
+	$(GO) test ./src/simulate -run '^TestFleet$$' -v -timeout 0 -hours 10000
 
 # What runs side by side, under the race detector, which takes a C compiler. The core has no goroutines (src/architecture holds it to that) and
 # would take longer than all the rest; a few simulated networks at once show whether its packages share anything.

@@ -48,5 +48,6 @@ members(counter("tunneldigger_tunnels_closed_total", "Tunnels that were closed."
 members(counter("tunneldigger_clients_refused_total", "Clients that were refused."), "reason", (broker) => broker.refused);
 members(counter("tunneldigger_datagrams_dropped_total", "Datagrams that were dropped without an answer."), "kind",
 	(broker) => broker.dropped);
+each(counter("tunneldigger_clients_told_total", "Clients that were told that their tunnel is gone."), (broker) => broker.told);
 each(counter("tunneldigger_uuid_twins_total", "UUIDs that two living nodes were seen to have."), (broker) => broker.uuid_twins);
 members(gauge("tunneldigger_held_off", "Addresses and UUIDs that come too often and are held off."), "kind", (broker) => broker.held_off);

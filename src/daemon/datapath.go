@@ -16,6 +16,8 @@ type datapath interface {
 	raise(d *Daemon, p *port, mtu int) error
 	setMTU(d *Daemon, p *port, mtu int) error
 	shape(p *port, kbit uint32) error
+	// received counts the frames that have come from the client.
+	received(p *port) (uint64, error)
 	// watch takes in what happened to interfaces.
 	watch(d *Daemon)
 	// retry looks for masters that are gone; it tells whether any still is.
@@ -44,6 +46,7 @@ func (noDatapath) create(*Daemon, *port, *broker.Effect) error { return nil }
 func (noDatapath) raise(*Daemon, *port, int) error             { return nil }
 func (noDatapath) setMTU(*Daemon, *port, int) error            { return nil }
 func (noDatapath) shape(*port, uint32) error                   { return nil }
+func (noDatapath) received(*port) (uint64, error)              { return 0, nil }
 func (noDatapath) watch(*Daemon)                               {}
 func (noDatapath) retry(*Daemon) bool                          { return false }
 func (noDatapath) adopt(*Daemon) error                         { return nil }

@@ -32,6 +32,8 @@ func (d *Daemon) carryOut(s *section) {
 			d.setMTU(s, e)
 		case broker.EffectShape:
 			d.shape(e)
+		case broker.EffectCount:
+			d.count(s, e)
 		case broker.EffectHook:
 			d.runHook(s, e)
 		case broker.EffectNote:
@@ -107,6 +109,18 @@ func (d *Daemon) setMTU(s *section, e *broker.Effect) {
 	}
 	if err := d.datapath.setMTU(d, p, e.MTU); err != nil && d.quiet.allow(d.now, "mtu") {
 		d.log.Error("can't change a tunnel's MTU", append(d.about(s, &e.Facts), "interface", p.name, "mtu", e.MTU, "error", err)...)
+	}
+}
+
+// count tells the core how many frames have come by a tunnel's interface. A failure is no
+// reason to close a tunnel: the core hears nothing then.
+func (d *Daemon) count(s *section, e *broker.Effect) {
+	p := d.ports.get(e.Tunnel)
+	if p == nil || p.index == 0 {
+		return
+	}
+	if frames, err := d.datapath.received(p); err == nil {
+		d.later(s, broker.Event{Kind: broker.EventCounted, Tunnel: p.id, Frames: frames})
 	}
 }
 

@@ -95,6 +95,8 @@ func (k *kernel) shape(p *port, kbit uint32) error {
 	return k.shaper.Set(p.index, kbit)
 }
 
+func (k *kernel) received(p *port) (uint64, error) { return k.link.Received(p.index) }
+
 // watch takes in which interfaces have gone.
 func (k *kernel) watch(d *Daemon) {
 	err := k.monitor.Read(func(index int, name string) { k.lost(d, index, name) })

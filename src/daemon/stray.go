@@ -57,7 +57,8 @@ func (d *Daemon) reply(e *broker.Effect) {
 // another one than the section that listens there now. Who only asks is answered
 // by that one.
 func (d *Daemon) holder(s *section, peer, local netip.AddrPort, data []byte) *section {
-	if m, err := wire.Parse(data); err != nil || m.Type == wire.TypeCookie || m.Type == wire.TypeUsage {
+	m, err := wire.Parse(data)
+	if _, frame := wire.ParseData(data); !frame && err != nil || err == nil && (m.Type == wire.TypeCookie || m.Type == wire.TypeUsage) {
 		return s
 	}
 	for _, other := range d.sections {

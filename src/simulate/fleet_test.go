@@ -7,21 +7,23 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 var (
 	seeds = flag.Uint64("seeds", 300, "how many random fleets to try")
 	seed  = flag.Uint64("seed", 0, "try this one only, and trace it")
+	hours = flag.Uint64("hours", 0, "go on until so much simulated time has passed, whatever -seeds says")
 )
 
 // play runs one fleet; with a trace, its last lines are returned as well.
-func play(seed uint64, trace bool) (lines []string, err error) {
+func play(seed uint64, trace bool) (lines []string, lasted time.Duration, err error) {
 	f := NewFleet(seed)
 	if trace {
 		f.Trace = func(line string) { lines = append(lines, line) }
 	}
 	err = f.Play()
-	return lines, err
+	return lines, f.Now() - boot, err
 }
 
 // TestFleet tries many worlds. A seed that fails does so every time:
@@ -29,7 +31,7 @@ func play(seed uint64, trace bool) (lines []string, err error) {
 //	go test ./src/simulate -run TestFleet -seed N
 func TestFleet(t *testing.T) {
 	if *seed != 0 {
-		lines, err := play(*seed, true)
+		lines, _, err := play(*seed, true)
 		for _, line := range lines {
 			t.Log(line)
 		}
@@ -39,6 +41,7 @@ func TestFleet(t *testing.T) {
 		return
 	}
 	var next, failed atomic.Uint64
+	var lasted atomic.Int64
 	var wait sync.WaitGroup
 	for i := 0; i < runtime.GOMAXPROCS(0); i++ {
 		wait.Add(1)
@@ -46,10 +49,16 @@ func TestFleet(t *testing.T) {
 			defer wait.Done()
 			for {
 				seed := next.Add(1)
-				if seed > *seeds || failed.Load() >= 5 {
+				enough := seed > *seeds
+				if *hours > 0 {
+					enough = lasted.Load() >= int64(*hours)*int64(time.Hour)
+				}
+				if enough || failed.Load() >= 5 {
 					return
 				}
-				if _, err := play(seed, false); err != nil {
+				_, took, err := play(seed, false)
+				lasted.Add(int64(took))
+				if err != nil {
 					failed.Add(1)
 					t.Errorf("seed %d: %v\nTo see it: go test ./src/simulate -run TestFleet -seed %d", seed, err, seed)
 				}
@@ -57,13 +66,14 @@ func TestFleet(t *testing.T) {
 		}()
 	}
 	wait.Wait()
+	t.Logf("%.0f simulated hours", time.Duration(lasted.Load()).Hours())
 }
 
 // Equal seeds give equal worlds, whatever else goes on.
 func TestDeterminism(t *testing.T) {
 	for seed := uint64(1); seed <= 5; seed++ {
-		a, _ := play(seed, true)
-		b, _ := play(seed, true)
+		a, _, _ := play(seed, true)
+		b, _, _ := play(seed, true)
 		if len(a) < 100 || fmt.Sprint(a) != fmt.Sprint(b) {
 			t.Errorf("seed %d: two runs of %d and %d lines differ", seed, len(a), len(b))
 		}

@@ -66,6 +66,7 @@ func AppendJSONSection(b []byte, s *Section, first bool) []byte {
 	b = number(b, "prepares", s.Stats.Prepares)
 	b = number(b, "repeats", s.Stats.Repeats)
 	b = number(b, "opened", s.Stats.Opened)
+	b = number(b, "told", s.Stats.Told)
 	b = number(b, "uuid_twins", s.Stats.Twins)
 	b = number(open(b, "held_off", "{"), "address", uint64(s.Limits.HeldAddresses))
 	b = add(number(b, "uuid", uint64(s.Limits.HeldUUIDs)), "}")

@@ -54,6 +54,7 @@ var families = []family{
 	})},
 	{"repeated_prepares_total", counter, "Requests for a tunnel that stood already.", section(func(s *Section) uint64 { return s.Stats.Repeats })},
 	{"tunnels_opened_total", counter, "Tunnels that came up.", section(func(s *Section) uint64 { return s.Stats.Opened })},
+	{"clients_told_total", counter, "Clients that were told that their tunnel is gone.", section(func(s *Section) uint64 { return s.Stats.Told })},
 	{"tunnels_closed_total", counter, "Tunnels that were closed.", reasons(false)},
 	{"clients_refused_total", counter, "Clients that were refused.", reasons(true)},
 	{"datagrams_dropped_total", counter, "Datagrams that were dropped without an answer.", each(func(s *Section, sample func(label, value string, n uint64)) {

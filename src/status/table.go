@@ -212,6 +212,7 @@ func AppendSection(b []byte, s *Section) []byte {
 	}
 	b = total(b, "  held off: ", uint64(s.Limits.HeldAddresses), "addresses that came too often")
 	b = total(b, "  held off: ", uint64(s.Limits.HeldUUIDs), "UUIDs that came too often")
+	b = total(b, "  told: ", s.Stats.Told, "clients that their tunnel is gone")
 	b = total(b, "  seen: ", s.Stats.Twins, "UUIDs that two nodes have")
 	for r, n := range s.Stats.Reasons {
 		what := "  closed: "
