@@ -91,6 +91,9 @@ func (r *Runner) Append(dst []byte) []byte {
 			nested(tagBehind, req.append)
 		}
 	}
+	for _, a := range r.arrived {
+		nested(tagBehind, a.req.append)
+	}
 	for j := range r.jobs {
 		if j.known {
 			inner := j.append(nil)

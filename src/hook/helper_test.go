@@ -78,6 +78,16 @@ func (b *bench) results(n int) []Result {
 	return all
 }
 
+// await waits until something is so, which no event tells of.
+func (b *bench) await(what string, so func() bool) {
+	b.t.Helper()
+	for end := time.Now().Add(60 * time.Second); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			b.t.Fatalf("not after a minute: %s", what)
+		}
+	}
+}
+
 func (b *bench) logged(part string) bool {
 	b.log.mu.Lock()
 	defer b.log.mu.Unlock()

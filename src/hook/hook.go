@@ -61,6 +61,9 @@ type Runner struct {
 	starting sync.Mutex   // one program at a time
 	mu       sync.Mutex
 	limit    int
+	arrived  []arrival             // in whose folders nobody has looked yet, in the order of Run
+	number   uint64                // of the last one
+	looking  bool                  // somebody is about to
 	ready    []*Request            // may run, as soon as there is room; first in, first out
 	behind   map[uint64][]*Request // by key: one of the key is running or ready, these come after it
 	blocked  int                   // requests in behind
@@ -79,36 +82,12 @@ func New(limit int, log *logline.Logger, notify func()) *Runner {
 	}
 }
 
-// Run queues a request and returns at once; its Result comes with Done. A request for which there is no program takes its turn
-// behind its Key, but starts nothing. The slices belong to the Runner from now on.
-func (r *Runner) Run(req Request) {
-	empty := req.Program == "" && len(r.programs(&req)) == 0
+// SetLimit says how many requests may be carried out at once from now on. Those that are more than that run on.
+func (r *Runner) SetLimit(limit int) {
 	r.mu.Lock()
-	before := len(r.done)
-	queue, busy := r.behind[req.Key]
-	busy = busy && req.Key != 0
-	switch {
-	case r.killed:
-		r.finish(Result{Tag: req.Tag, Key: req.Key, Event: req.Event, Status: -1, Err: ErrKilled})
-	case empty && !busy:
-		r.finish(Result{Tag: req.Tag, Key: req.Key, Event: req.Event})
-	case len(r.ready)+r.blocked >= MaxWaiting:
-		r.finish(Result{Tag: req.Tag, Key: req.Key, Event: req.Event, Status: -1, Err: ErrFull})
-	case busy:
-		r.behind[req.Key] = append(queue, &req)
-		r.blocked++
-	default:
-		if req.Key != 0 {
-			r.behind[req.Key] = nil
-		}
-		r.ready = append(r.ready, &req)
-		r.start()
-	}
-	ended := len(r.done) > before
-	r.mu.Unlock()
-	if ended {
-		r.notify()
-	}
+	defer r.mu.Unlock()
+	r.limit = max(limit, 1)
+	r.start()
 }
 
 // Done returns the results since the last call, in the order in which they ended.
@@ -131,14 +110,14 @@ func (r *Runner) Running() int {
 func (r *Runner) Waiting() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.ready) + r.blocked
+	return len(r.arrived) + len(r.ready) + r.blocked
 }
 
 // Idle reports whether nothing runs, waits, or is left for Done.
 func (r *Runner) Idle() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.jobs) == 0 && len(r.ready) == 0 && r.blocked == 0 && len(r.done) == 0
+	return len(r.jobs) == 0 && len(r.arrived) == 0 && len(r.ready) == 0 && r.blocked == 0 && len(r.done) == 0
 }
 
 // Kill ends everything now, for good: running programs are killed with their process groups, waiting and later requests end with
@@ -150,7 +129,10 @@ func (r *Runner) Kill() {
 	for _, queue := range r.behind {
 		waiting = append(waiting, queue...)
 	}
-	r.ready, r.blocked = nil, 0
+	for _, a := range r.arrived {
+		waiting = append(waiting, a.req)
+	}
+	r.arrived, r.ready, r.blocked = nil, nil, 0
 	clear(r.behind)
 	for _, req := range waiting {
 		r.finish(Result{Tag: req.Tag, Key: req.Key, Event: req.Event, Status: -1, Err: ErrKilled})
@@ -183,6 +165,12 @@ func (r *Runner) Cancel(key uint64) {
 			break // the others of a Key are behind it
 		}
 	}
+	r.arrived = slices.DeleteFunc(r.arrived, func(a arrival) bool {
+		if a.req.Key == key {
+			dropped = append(dropped, a.req)
+		}
+		return a.req.Key == key
+	})
 	for _, req := range dropped {
 		r.finish(Result{Tag: req.Tag, Key: req.Key, Event: req.Event, Status: -1, Err: ErrCancelled})
 	}
@@ -198,34 +186,4 @@ func (r *Runner) Cancel(key uint64) {
 	if len(dropped) > 0 {
 		r.notify()
 	}
-}
-
-// finish records a result; the lock is held.
-func (r *Runner) finish(res Result) { r.done = append(r.done, res) }
-
-// start starts what there is room for; the lock is held.
-func (r *Runner) start() {
-	for len(r.jobs) < r.limit && len(r.ready) > 0 {
-		j := newJob(r.ready[0])
-		r.ready[0] = nil
-		r.ready = r.ready[1:]
-		r.jobs[j] = struct{}{}
-		go r.carryOut(j)
-	}
-}
-
-// next makes room for the request behind j, which has ended; the lock is held.
-func (r *Runner) next(j *job) {
-	delete(r.jobs, j)
-	key := j.req.Key
-	if queue, ok := r.behind[key]; ok && key != 0 {
-		if len(queue) == 0 {
-			delete(r.behind, key)
-		} else {
-			r.ready = append(r.ready, queue[0])
-			r.behind[key] = queue[1:]
-			r.blocked--
-		}
-	}
-	r.start()
 }

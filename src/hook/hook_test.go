@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -17,10 +18,13 @@ func TestNothingToRun(t *testing.T) {
 	}
 	for i, dir := range []string{"", b.dir + "/empty", b.dir + "/missing"} {
 		b.Run(Request{Key: 1, Directory: dir, Tag: uint64(i)})
-		done := b.Done() // no goroutine: it is there at once
+		done := b.results(1)
 		if len(done) != 1 || done[0].Tag != uint64(i) || done[0].Err != nil || !b.Idle() {
 			t.Errorf("%q: %+v", dir, done)
 		}
+	}
+	if b.Run(Request{Tag: 3}); len(b.Done()) != 1 { // without a folder it is there at once
+		t.Error("it took a goroutine")
 	}
 	if b.dump() != "" {
 		t.Errorf("logged:\n%s", b.dump())
@@ -28,13 +32,125 @@ func TestNothingToRun(t *testing.T) {
 	// Behind a hook of the same key it takes its turn.
 	fifo := b.fifo("go")
 	b.Run(Request{Key: 1, Program: b.script("wait", "#!/bin/sh\nread x < "+fifo), Tag: 10})
-	b.Run(Request{Key: 1, Tag: 11})
+	b.Run(Request{Key: 1, Directory: b.dir + "/empty", Tag: 11})
+	b.await("the order", func() bool { return b.Waiting() == 1 && b.Running() == 1 })
 	if done := b.Done(); len(done) != 0 {
 		t.Errorf("overtook: %+v", done)
 	}
 	b.release(fifo)
 	if done := b.results(2); done[0].Tag != 10 || done[1].Tag != 11 {
 		t.Errorf("order %+v", done)
+	}
+}
+
+// TestFolderThatTakesItsTime has a FIFO stand for a folder on a file system that does not answer: opening it waits. Nobody who calls Run does,
+// the order of a key holds, and those that came in the meantime share one look into their folder.
+func TestFolderThatTakesItsTime(t *testing.T) {
+	const many = 500
+	b := newBench(t, 4)
+	fifo := b.fifo("slow")
+	say := b.script("say", "#!/bin/sh\necho $1 >> "+b.dir+"/ran\n")
+	if err := os.Mkdir(b.dir+"/empty", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b.Run(Request{Key: 1, Program: say, Directory: fifo, Args: []string{"first"}})
+	b.Run(Request{Key: 1, Program: say, Args: []string{"second"}})
+	watched, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(watched)
+	if _, err := unix.InotifyAddWatch(watched, b.dir+"/empty", unix.IN_OPEN); err != nil {
+		t.Fatal(err)
+	}
+	for i := range many {
+		b.Run(Request{Key: uint64(2 + i), Directory: b.dir + "/empty"})
+	}
+	if b.Waiting() != 2+many || b.Running() != 0 || b.Idle() {
+		t.Errorf("%d wait, %d run", b.Waiting(), b.Running())
+	}
+	answer := func(fifo string) { // from now on it is opened at once
+		file, err := os.OpenFile(fifo, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { file.Close() })
+	}
+	answer(fifo)
+	b.results(2 + many)
+	if got := b.read("ran"); !slices.Equal(got, []string{"first", "second"}) {
+		t.Errorf("ran %q", got)
+	}
+	events := make([]byte, 64<<10)
+	n, err := unix.Read(watched, events)
+	if looks := n / unix.SizeofInotifyEvent; err != nil || looks > 2 {
+		t.Errorf("%d looks for %d requests, %v", looks, many, err)
+	}
+	b.Run(Request{Directory: b.fifo("never")})
+	b.Kill()
+	if res := b.results(1)[0]; !errors.Is(res.Err, ErrKilled) {
+		t.Errorf("%+v", res)
+	}
+	answer(b.dir + "/never")
+}
+
+// TestManyThatSleep has more programs at once than there would be threads to spare for, each waiting for the same release: all have begun
+// before one ends, and none takes a thread of the system.
+func TestManyThatSleep(t *testing.T) {
+	const many = 200
+	b := newBench(t, 10)
+	begun, gate := b.fifo("begun"), b.fifo("gate")
+	path := b.script("sleeps", "#!/bin/sh\necho > "+begun+"\nread x < "+gate+"\n")
+	started, err := os.OpenFile(begun, os.O_RDWR, 0) // read and write, so that no writer is the last one
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer started.Close()
+	for i := range many {
+		b.Run(Request{Key: uint64(i + 1), Program: path})
+	}
+	b.await("the first ones", func() bool { return b.Running() == 10 })
+	b.SetLimit(many)
+	begins := make([]byte, 1)
+	for range many {
+		if _, err := started.Read(begins); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b.Running() != many || b.Waiting() != 0 {
+		t.Errorf("%d run, %d wait", b.Running(), b.Waiting())
+	}
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil || len(threads) > many/4 {
+		t.Errorf("%d threads for %d programs, %v", len(threads), many, err)
+	}
+	hold, err := os.OpenFile(gate, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hold.Close()
+	for range many {
+		if _, err := hold.WriteString("\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, res := range b.results(many) {
+		if res.Err != nil {
+			t.Errorf("%+v", res)
+		}
+	}
+}
+
+func BenchmarkRunWithoutPrograms(b *testing.B) {
+	dir := b.TempDir()
+	for i := range 3 {
+		if err := os.WriteFile(filepath.Join(dir, "README."+string(rune('a'+i))), nil, 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+	r, _ := lifeRunner(1)
+	for range b.N {
+		r.Run(Request{Key: 1, Directory: dir})
 	}
 }
 

@@ -190,8 +190,8 @@ func (p *process) kill(cause error) {
 
 // wait waits for the program to end and reaps it. The error is why it was killed.
 func (p *process) wait() (unix.WaitStatus, error) {
-	// First without reaping, so that kill never sees the number of a process that is gone.
-	for !p.reaped && unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	if !p.reaped {
+		p.await() // first without reaping, so that kill never sees the number of a process that is gone
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -209,4 +209,25 @@ func (p *process) wait() (unix.WaitStatus, error) {
 		return p.status, p.cause
 	}
 	return p.status, nil
+}
+
+// await returns when the program has ended. A descriptor of the process lets the runtime wait for all programs at once; a system call
+// that waits would take a thread for each, with its stacks.
+func (p *process) await() {
+	if fd, err := unix.PidfdOpen(p.pid, unix.PIDFD_NONBLOCK); err == nil {
+		file := os.NewFile(uintptr(fd), "pidfd")
+		defer file.Close()
+		if conn, err := file.SyscallConn(); err == nil && conn.Read(func(uintptr) bool { return p.ended() }) == nil {
+			return
+		}
+	}
+	for unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+}
+
+// ended reports whether the program has ended and may be reaped.
+func (p *process) ended() bool {
+	var info unix.Siginfo // its number stays 0 while the program runs
+	err := unix.Waitid(unix.P_PID, p.pid, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+	return err != unix.EINTR && (err != nil || info.Signo != 0)
 }
