@@ -456,7 +456,7 @@ config broker
 }
 
 func TestFormatUCI(t *testing.T) {
-	hooks := config.Hooks{Timeout: 1500 * time.Millisecond, VerifyTimeoutAccept: true, VerifyCache: 1500 * time.Millisecond, LeastPrivilege: true, Directory: "/it's \"odd\" $(x) \\ # ; ü"}
+	hooks := config.Hooks{Timeout: 1500 * time.Millisecond, VerifyTimeoutAccept: true, Parallel: 100, VerifyCache: 1500 * time.Millisecond, LeastPrivilege: true, Directory: "/it's \"odd\" $(x) \\ # ; ü"}
 	for e := range hooks.Program {
 		hooks.Program[e] = "/hook '" + config.Event(e).String() + "'"
 	}

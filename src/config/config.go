@@ -161,6 +161,9 @@ type Hooks struct {
 	Directory string
 	// Timeout is how long one program may run.
 	Timeout time.Duration
+	// Parallel is how many hooks run at once at most; 0: as many as the machine's
+	// memory is good for.
+	Parallel int
 	// Program is run for one event, before those of Directory; "" for none.
 	Program [EventCount]string
 	// VerifyTimeoutAccept lets a client in whom session.verify did not answer

@@ -24,6 +24,7 @@ func FormatUCI(c *Config) string {
 	w.section("hooks", "")
 	w.option("directory", c.Hooks.Directory)
 	w.option("timeout", formatSeconds(c.Hooks.Timeout))
+	w.number("parallel", uint64(c.Hooks.Parallel))
 	for e, program := range c.Hooks.Program {
 		w.option(Event(e).option(), program)
 	}

@@ -18,7 +18,9 @@ const (
 	maxListed, maxBrokers = 64, 64
 	// A device; and a netifd interface, whose name the kernel never sees.
 	maxDevice, maxInterface = 15, 64
-	forever                 = 24 * time.Hour
+	// Hooks at once; each is a process, and three descriptors.
+	maxParallel = 1024
+	forever     = 24 * time.Hour
 )
 
 // option is one option that a section of type T may have.
@@ -103,6 +105,7 @@ var hookOptions = func() []option[*Hooks] {
 	table := []option[*Hooks]{
 		{name: "directory", set: func(h *Hooks, in *input) { in.path(&h.Directory) }},
 		{name: "timeout", set: func(h *Hooks, in *input) { in.seconds(&h.Timeout, false, time.Second, time.Hour) }},
+		{name: "parallel", set: func(h *Hooks, in *input) { number(in, &h.Parallel, false, 1, maxParallel, "") }},
 		{name: "verify_timeout_accept", set: func(h *Hooks, in *input) { in.flag(&h.VerifyTimeoutAccept) }},
 		{name: "verify_cache", set: func(h *Hooks, in *input) { in.seconds(&h.VerifyCache, true, time.Second, forever) }},
 		{name: "least_privilege", set: func(h *Hooks, in *input) { in.flag(&h.LeastPrivilege) }},

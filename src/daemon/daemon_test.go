@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,18 +41,29 @@ func (l *lines) Write(b []byte) (int, error) {
 // await waits for a line with this text.
 func (l *lines) await(t *testing.T, text string) {
 	t.Helper()
+	l.awaitMany(t, text, 1)
+}
+
+// awaitMany waits for so many of them.
+func (l *lines) awaitMany(t *testing.T, text string, many int) {
+	t.Helper()
 	late := time.After(20 * time.Second)
 	for {
 		l.mutex.Lock()
-		found := slices.ContainsFunc(l.all, func(s string) bool { return strings.Contains(s, text) })
+		found := 0
+		for _, line := range l.all {
+			if strings.Contains(line, text) {
+				found++
+			}
+		}
 		l.mutex.Unlock()
-		if found {
+		if found >= many {
 			return
 		}
 		select {
 		case <-l.grown:
 		case <-late:
-			t.Fatalf("no line with %q in\n%s", text, l.text())
+			t.Fatalf("%d lines with %q, want %d, in\n%s", found, text, many, l.text())
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // openGate makes what decides who may come in. No list is read yet.
 func (d *Daemon) openGate() error {
-	d.verifier = gate.NewVerifier(hooksAtOnce()/2, &d.config.Hooks)
+	d.verifier = gate.NewVerifier(places(&d.config.Hooks)/2, &d.config.Hooks)
 	var err error
 	if d.lists, err = gate.NewLists(d.log, d.wake.Notify); err != nil {
 		d.listsLate(err)
@@ -104,10 +104,12 @@ func (d *Daemon) resumeVerify() {
 	})
 }
 
-// askAnew has session.verify asked about everybody again, as the hooks of the
-// configuration may say otherwise.
+// askAnew brings other hooks into force: how many there are places for, and
+// session.verify is asked about everybody again, as it may say otherwise.
 func (d *Daemon) askAnew() {
-	for _, key := range d.verifier.Reload(&d.config.Hooks) {
+	most := places(&d.config.Hooks)
+	d.hooks.SetLimit(most)
+	for _, key := range d.verifier.Reload(most/2, &d.config.Hooks) {
 		d.hooks.Cancel(key)
 	}
 }

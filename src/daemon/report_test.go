@@ -24,6 +24,7 @@ import (
 // written is as much of the JSON as is looked at here.
 type written struct {
 	Version string
+	Hooks   struct{ Running, Waiting int }
 	Brokers []struct {
 		Tunnels, Limit, Opened int
 		Listening              []string

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	mathrand "math/rand/v2"
 	"os"
-	"runtime"
 	"runtime/debug"
 
 	"golang.org/x/sys/unix"
@@ -66,7 +65,7 @@ func start(o Options) (_ *Daemon, err error) {
 	if err := d.poller.Add(d.wake.FD(), tokenWake, poll.Read); err != nil {
 		return nil, err
 	}
-	d.hooks = hook.New(hooksAtOnce(), o.Log, d.wake.Notify)
+	d.hooks = hook.New(places(&c.Hooks), o.Log, d.wake.Notify)
 	if err := d.openGate(); err != nil {
 		return nil, err
 	}
@@ -106,9 +105,6 @@ func start(o Options) (_ *Daemon, err error) {
 }
 
 var errNoBroker = errors.New("no broker section is enabled: set option enabled '1' in one")
-
-// hooksAtOnce is how many hooks run side by side.
-func hooksAtOnce() int { return 4 * runtime.NumCPU() }
 
 func (d *Daemon) makeSections() error {
 	c := d.config
@@ -171,7 +167,7 @@ func (d *Daemon) taken(s *section, id uint32) bool {
 // tells how many tunnels each of its sections may have.
 func (d *Daemon) shares() []int {
 	c := d.config
-	wanted, others := 0, spareFiles+8*hooksAtOnce()
+	wanted, others := 0, spareFiles+hookFiles*places(&c.Hooks)
 	for i := range c.Brokers {
 		wanted += c.Brokers[i].MaxTunnels
 		others += len(endpoints(&c.Brokers[i]))

@@ -103,6 +103,7 @@ func TestVerifyTakesTooLong(t *testing.T) {
 func TestVerifyCrowd(t *testing.T) {
 	r, asked := asking(t, "case $4 in crowd*) sleep 1000 ;; esac", func(h *config.Hooks) {
 		h.Timeout = 2 * time.Second
+		h.Parallel = 16
 		h.Program[config.EventMTUChanged] = "/bin/true"
 	})
 	standing := r.dial()

@@ -133,11 +133,12 @@ func (v *Verifier) Waiting() int { return len(v.waiting) }
 // Stop drops all questions: the core has refused their clients.
 func (v *Verifier) Stop() { v.waiting, v.stopped = nil, true }
 
-// Reload brings other hooks into force, which may say otherwise about anybody: all
-// answers are forgotten, also those under way. Hooks of the keys that it gives are to
-// be cancelled; once they have ended their clients are asked about anew.
-func (v *Verifier) Reload(h *config.Hooks) (cancel []uint64) {
-	v.hooks = h
+// Reload brings other hooks into force, at most limit of them at once, which may say
+// otherwise about anybody: all answers are forgotten, also those under way. Hooks of
+// the keys that it gives are to be cancelled; once they have ended their clients are
+// asked about anew.
+func (v *Verifier) Reload(limit int, h *config.Hooks) (cancel []uint64) {
+	v.hooks, v.limit = h, max(1, limit)
 	clear(v.answers)
 	v.order, v.oldest = nil, 0
 	for key, q := range v.asked {

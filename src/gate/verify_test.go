@@ -114,7 +114,7 @@ func TestReloadForgetsWhatIsUnderWay(t *testing.T) {
 		d.ask("two", "192.0.2.2")
 		key := d.run["one"]
 		d.now = time.Second
-		if cancel := d.v.Reload(d.hooks); len(cancel) != 1 || cancel[0] != key {
+		if cancel := d.v.Reload(d.v.limit, d.hooks); len(cancel) != 1 || cancel[0] != key {
 			t.Fatalf("cancelled %v, want %d", cancel, key)
 		}
 		d.end("one", end.status, end.err)
@@ -139,7 +139,7 @@ func TestReloadForgetsWhatIsUnderWay(t *testing.T) {
 	d := newDoor(t, 1)
 	d.ask("one", "192.0.2.1")
 	d.ask("two", "192.0.2.2")
-	d.v.Reload(new(config.Hooks))
+	d.v.Reload(d.v.limit, new(config.Hooks))
 	d.end("one", 1, errors.New("exit status 1"))
 	d.want("one", "in")
 	d.want("two", "in")
@@ -147,7 +147,7 @@ func TestReloadForgetsWhatIsUnderWay(t *testing.T) {
 	d = newDoor(t, 1)
 	d.ask("one", "192.0.2.1")
 	d.ask("two", "192.0.2.2")
-	d.v.Reload(d.hooks)
+	d.v.Reload(d.v.limit, d.hooks)
 	d.v.Stop()
 	d.end("one", 0, nil)
 	if len(d.run) != 0 || d.v.Waiting() != 0 {
@@ -174,7 +174,7 @@ func TestResume(t *testing.T) {
 	next.run = d.run
 	next.end("0", 1, errors.New("exit status 1"))
 	next.want("0", "out")
-	if n := len(next.v.Reload(next.hooks)); n != 4 {
+	if n := len(next.v.Reload(next.v.limit, next.hooks)); n != 4 {
 		t.Errorf("%d to be cancelled", n)
 	}
 	next.end("1", 0, nil)
@@ -225,7 +225,7 @@ func TestVerifierForgetsTheOldest(t *testing.T) {
 			t.Fatalf("answer %d is forgotten", i)
 		}
 	}
-	if v.Reload(v.hooks); len(v.answers) != 0 {
+	if v.Reload(v.limit, v.hooks); len(v.answers) != 0 {
 		t.Error("not forgotten")
 	}
 }

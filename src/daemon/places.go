@@ -1,0 +1,42 @@
+package daemon
+
+import (
+	"os"
+	"strconv"
+	"strings"
+
+	"tunneldigger/src/config"
+)
+
+const (
+	// hookMemory is for how many kB of the machine's memory there is a place: a
+	// shell that waits for a command takes 0.3 to 1 MB of its own, so that hooks take
+	// a third of the memory at most.
+	hookMemory = 3072
+	// defaultPlaces is how many hooks run at once at most where the configuration does not say;
+	// leastPlaces is how many do also where memory is small or not known.
+	defaultPlaces, leastPlaces = 256, 8
+	// hookFiles is how many descriptors a running hook takes: its output, the
+	// process, and for a moment the folder.
+	hookFiles = 3
+)
+
+// places is how many hooks run side by side. A hook that waits costs nothing but memory.
+func places(h *config.Hooks) int {
+	if h.Parallel > 0 {
+		return h.Parallel
+	}
+	text, _ := os.ReadFile("/proc/meminfo")
+	return placesFor(string(text))
+}
+
+// placesFor is the default for a machine with this /proc/meminfo.
+func placesFor(meminfo string) int {
+	for _, line := range strings.Split(meminfo, "\n") {
+		if fields := strings.Fields(line); len(fields) >= 2 && fields[0] == "MemTotal:" {
+			kB, _ := strconv.ParseUint(fields[1], 10, 63)
+			return int(max(leastPlaces, min(kB/hookMemory, defaultPlaces)))
+		}
+	}
+	return leastPlaces
+}

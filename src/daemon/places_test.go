@@ -1,0 +1,92 @@
+package daemon
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/config"
+)
+
+func TestPlaces(t *testing.T) {
+	for kB, want := range map[int]int{0: 8, 8000: 8, 28000: 9, 60000: 19, 122000: 39, 250000: 81, 786432: 256, 64 << 20: 256} {
+		if got := placesFor(fmt.Sprintf("MemTotal:       %8d kB\nMemFree:            1024 kB\n", kB)); got != want {
+			t.Errorf("%d places with %d kB, want %d", got, kB, want)
+		}
+	}
+	for _, text := range []string{"", "MemTotal:\n", "MemTotal: much kB\n", "MemFree: 4000000 kB\n"} {
+		if got := placesFor(text); got != leastPlaces {
+			t.Errorf("%d places with %q", got, text)
+		}
+	}
+	if got := places(&config.Hooks{Parallel: 3}); got != 3 {
+		t.Errorf("%d places, 3 are configured", got)
+	}
+	if got := places(&config.Hooks{}); got < 64 {
+		t.Errorf("%d places on this machine", got)
+	}
+}
+
+// TestHooksThatSleep has 200 clients come whose session.up waits: all of these hooks are under way before one has ended, once the
+// configuration allows it, so that a client's tunnel is attached when its own hook has done so. Meanwhile a newcomer gets its tunnel.
+func TestHooksThatSleep(t *testing.T) {
+	const many = 200
+	dir := t.TempDir()
+	begun, gate := filepath.Join(dir, "begun"), filepath.Join(dir, "gate")
+	for _, fifo := range []string{begun, gate} {
+		if err := unix.Mkfifo(fifo, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(dir, "up")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\necho >"+begun+"\nread x <"+gate+"\necho attached\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	open := func(fifo string) *os.File { // for both, so that nobody is the last one at the other end
+		file, err := os.OpenFile(fifo, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { file.Close() })
+		return file
+	}
+	started, release := open(begun), open(gate)
+	r := serve(t, func(c *config.Config) {
+		c.Brokers[0].MaxTunnels = many + 1
+		c.Hooks.Timeout = time.Minute
+		c.Hooks.Parallel = 10
+		c.Hooks.Program[config.EventSessionUp] = path
+	})
+	r.log.await(t, "listening")
+	for i := range many {
+		r.dial().connect(fmt.Sprint("node-", i))
+	}
+	await := func(n int) {
+		t.Helper()
+		for range n {
+			if _, err := started.Read(make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	await(10)
+	if h := r.json().Hooks; h.Running != 10 || h.Waiting != many-10 {
+		t.Errorf("%d hooks run, %d wait", h.Running, h.Waiting)
+	}
+	r.reload(func(c *config.Config) { c.Hooks.Parallel = many }, "hooks: parallel")
+	await(many - 10)
+	if h := r.json().Hooks; h.Running != many || h.Waiting != 0 {
+		t.Errorf("%d hooks run, %d wait", h.Running, h.Waiting)
+	}
+	r.dial().connect("newcomer")
+	for range many + 1 {
+		if _, err := release.WriteString("\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.log.awaitMany(t, "line=attached", many+1)
+}
