@@ -12,13 +12,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tunneldigger/src/loopback"
 )
 
 // TestNativeHooksThatSleep has 200 clients come whose session.up is a shell script that sleeps for five seconds and then attaches the
 // tunnel, and says when all are attached and what memory that takes.
 func TestNativeHooksThatSleep(t *testing.T) {
 	const clients = 200
-	at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), freePort(t))
+	at := netip.AddrPortFrom(loopback.Host(), loopback.Port(t))
 	dir := t.TempDir()
 	hook, attached := filepath.Join(dir, "up"), filepath.Join(dir, "attached")
 	if err := os.WriteFile(hook, []byte("#!/bin/sh\nsleep 5\necho $3 >>"+attached+"\n"), 0o755); err != nil {
