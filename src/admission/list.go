@@ -84,7 +84,7 @@ func ParseList(file string, text []byte) (*List, error) {
 	if faults != nil {
 		return nil, faults
 	}
-	heapSort(l.uuids)
+	slices.Sort(l.uuids)
 	l.uuids = slices.Clip(slices.Compact(l.uuids))
 	l.merge()
 	return l, nil
@@ -151,7 +151,7 @@ func spanOf(p netip.Prefix) string {
 // merge sorts the ranges and makes one of those that overlap, so that a look-up
 // is a search in halves.
 func (l *List) merge() {
-	heapSort(l.ranges)
+	slices.Sort(l.ranges)
 	kept := l.ranges[:0]
 	for _, r := range l.ranges {
 		n := len(kept)

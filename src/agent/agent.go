@@ -63,21 +63,6 @@ type Datapath interface {
 	Exists() bool
 }
 
-// None is a Datapath that makes nothing, for load tests of the protocol.
-type None struct{}
-
-// Create does nothing.
-func (None) Create(client.Tunnel, int, int) error { return nil }
-
-// SetMTU does nothing.
-func (None) SetMTU(int) error { return nil }
-
-// Delete does nothing.
-func (None) Delete() error { return nil }
-
-// Exists is always true.
-func (None) Exists() bool { return true }
-
 // Agent is one client at work.
 type Agent struct {
 	cfg     Config

@@ -192,6 +192,14 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// none is a Datapath that makes nothing.
+type none struct{}
+
+func (none) Create(client.Tunnel, int, int) error { return nil }
+func (none) SetMTU(int) error                     { return nil }
+func (none) Delete() error                        { return nil }
+func (none) Exists() bool                         { return true }
+
 // TestManyClients is the load test in small: a hundred clients without tunnels,
 // none of which has to repeat itself.
 func TestManyClients(t *testing.T) {
@@ -202,7 +210,7 @@ func TestManyClients(t *testing.T) {
 		c.Log = logline.New(testLog{t}, logline.Error, false)
 		c.Client.Timers.Keepalive = time.Minute
 		c.Client.NoProbes, c.Client.Limit = true, 1
-		stops = append(stops, start(t, c, None{}))
+		stops = append(stops, start(t, c, none{}))
 	}
 	for range stops {
 		brokers[0].await(wire.TypeLimit)

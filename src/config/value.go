@@ -145,7 +145,7 @@ func (in *input) flag(dst *bool) {
 	}
 }
 
-// word stores one of several words and gives whether it did; case is not
+// word stores one of several words and reports whether it did; case is not
 // looked at.
 func (in *input) word(words []string, store func(i int)) {
 	v, ok := in.one()

@@ -134,7 +134,7 @@ func (j *job) append(dst []byte) []byte {
 }
 
 // Restore takes in what Append wrote, in a Runner that has not run anything. The error is handoff.ErrMalformed, and then nothing was
-// taken in. Start has it go on.
+// taken in. Resume has it go on.
 func (r *Runner) Restore(state []byte) error {
 	var ready, behind []*Request
 	var jobs []*job

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -50,7 +51,7 @@ func (r *Runner) programs(req *Request) []string {
 	return list
 }
 
-// sorted lists a directory in lexical order. os.ReadDir does it too, and sorts with 15 kB of a router's flash.
+// sorted lists a directory in lexical order.
 func sorted(directory string) ([]string, error) {
 	f, err := os.Open(directory)
 	if err != nil {
@@ -58,11 +59,7 @@ func sorted(directory string) ([]string, error) {
 	}
 	defer f.Close()
 	names, err := f.Readdirnames(-1)
-	for i := range names {
-		for j := i; j > 0 && names[j] < names[j-1]; j-- {
-			names[j], names[j-1] = names[j-1], names[j]
-		}
-	}
+	slices.Sort(names)
 	return names, err
 }
 

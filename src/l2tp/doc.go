@@ -30,7 +30,6 @@ const (
 	cmdTunnelGet     = 4
 	cmdSessionCreate = 5
 	cmdSessionDelete = 6
-	cmdSessionModify = 7
 	cmdSessionGet    = 8
 
 	attrPwType        = 1
@@ -42,8 +41,6 @@ const (
 	attrPeerConnID    = 10
 	attrSessionID     = 11
 	attrPeerSessionID = 12
-	attrRecvSeq       = 18
-	attrSendSeq       = 19
 	attrFD            = 23
 	attrIPSaddr       = 24
 	attrIPDaddr       = 25

@@ -106,9 +106,6 @@ func TestKernelLife(t *testing.T) {
 			if err != nil || len(sessions) != 1 || sessions[0] != (SessionInfo{100, 7, 101, 8, true, "l2tp100-101"}) {
 				t.Errorf("sessions %+v, %v", sessions, err)
 			}
-			if err := c.ModifySession(100, 101, true, false); err != nil {
-				t.Error(err)
-			}
 
 			for what, err := range map[string]error{
 				"tunnel ID": c.CreateTunnel(Tunnel{ID: 100, PeerID: 1, FD: nltest.UDP(t, test.local, test.peer)}),
@@ -128,7 +125,6 @@ func TestKernelLife(t *testing.T) {
 				"name too long":       {c.CreateSession(Session{TunnelID: 100, ID: 9, PeerID: 1, Interface: "l2tp100000-100000"}), unix.EINVAL},
 				"delete no tunnel":    {c.DeleteTunnel(9), unix.ENODEV},
 				"delete no session":   {c.DeleteSession(100, 9), unix.ENODEV},
-				"modify no session":   {c.ModifySession(100, 9, false, false), unix.ENODEV},
 				"not a UDP socket":    {c.CreateTunnel(Tunnel{ID: 200, PeerID: 1, FD: c.nl.FD()}), unix.EPROTONOSUPPORT},
 				"negative descriptor": {c.CreateTunnel(Tunnel{ID: 200, PeerID: 1, FD: -1}), unix.EBADF},
 			} {

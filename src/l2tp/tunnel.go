@@ -56,17 +56,6 @@ func (c *Conn) CreateSession(s Session) error {
 	return c.nl.Do(nil)
 }
 
-// ModifySession turns the sequence numbers of an established session's data packets on or off; no client in the field sends or
-// expects them. ENODEV: there is no such session.
-func (c *Conn) ModifySession(tunnelID, sessionID uint32, send, expect bool) error {
-	m := c.request("modify L2TP session", cmdSessionModify)
-	m.U32(attrConnID, tunnelID)
-	m.U32(attrSessionID, sessionID)
-	m.U8(attrSendSeq, flag(send))
-	m.U8(attrRecvSeq, flag(expect))
-	return c.nl.Do(nil)
-}
-
 // DeleteSession removes a session and its interface; 6.12 finishes that some time after it returns (seen), 6.1 before. ENODEV:
 // there is no such session.
 func (c *Conn) DeleteSession(tunnelID, sessionID uint32) error {
@@ -78,11 +67,4 @@ func (c *Conn) DeleteSession(tunnelID, sessionID uint32) error {
 
 func (c *Conn) request(op string, command uint8) *nl.Message {
 	return c.nl.Generic(op, c.family, command, familyVersion, 0)
-}
-
-func flag(b bool) uint8 {
-	if b {
-		return 1
-	}
-	return 0
 }

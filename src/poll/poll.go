@@ -31,7 +31,7 @@ type Event struct {
 	Hup      bool // EPOLLHUP
 }
 
-// Poller is a set of watched descriptors. Add, Modify and Remove may be called from any goroutine, Wait from one at a time.
+// Poller is a set of watched descriptors. Add and Remove may be called from any goroutine, Wait from one at a time.
 type Poller struct {
 	fd    int
 	file  *os.File                           // owns fd
