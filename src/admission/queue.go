@@ -165,3 +165,6 @@ func (q *Queue[K, V]) Resume(next time.Duration) { q.next = next }
 
 // Len is the number of newcomers that wait.
 func (q *Queue[K, V]) Len() int { return len(q.index) }
+
+// Room is how many can wait at most.
+func (q *Queue[K, V]) Room() int { return q.room }

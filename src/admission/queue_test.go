@@ -27,7 +27,7 @@ func TestQueueOff(t *testing.T) {
 		}
 		q.Served(0)
 	}
-	if push(q, 1, "a") || q.room != 0 {
+	if push(q, 1, "a") || q.Room() != 0 {
 		t.Error("a queue without an interval has room")
 	}
 	if _, ok := q.Get(1); ok {
@@ -48,7 +48,7 @@ func TestQueueRoom(t *testing.T) {
 	}{
 		{50 * ms, 240}, {200 * ms, 60}, {5 * time.Second, 2}, {12 * time.Second, 1}, {time.Hour, 1},
 	} {
-		if got := NewQueue[int, int](test.interval).room; got != test.want {
+		if got := NewQueue[int, int](test.interval).Room(); got != test.want {
 			t.Errorf("interval %v: room for %d, want %d", test.interval, got, test.want)
 		}
 	}
@@ -58,7 +58,7 @@ func TestQueueRoom(t *testing.T) {
 // time that nobody used is not saved up.
 // The shortest of intervals makes room for no more than can be counted anywhere.
 func TestQueueRoomOfManyBits(t *testing.T) {
-	if room := NewQueue[int, string](1).room; room != largestRoom {
+	if room := NewQueue[int, string](1).Room(); room != largestRoom {
 		t.Errorf("room %d, want %d", room, largestRoom)
 	}
 }
@@ -84,7 +84,7 @@ func TestQueuePacing(t *testing.T) {
 func TestQueueOrder(t *testing.T) {
 	q := NewQueue[int, int](time.Second)
 	q.Served(0)
-	for i := 0; i < q.room; i++ {
+	for i := 0; i < q.Room(); i++ {
 		if q.Ready(0) {
 			t.Fatal("ready while others wait")
 		}
@@ -95,11 +95,11 @@ func TestQueueOrder(t *testing.T) {
 	if push(q, 99, 99) {
 		t.Error("more pushed than there is room for")
 	}
-	if q.Len() != q.room {
-		t.Errorf("%d wait, want %d", q.Len(), q.room)
+	if q.Len() != q.Room() {
+		t.Errorf("%d wait, want %d", q.Len(), q.Room())
 	}
 	// Around the ring several times: what leaves makes room at the end.
-	for i := 0; i < 5*q.room; i++ {
+	for i := 0; i < 5*q.Room(); i++ {
 		at, ok := q.Due()
 		if want := time.Duration(i+1) * time.Second; !ok || at != want {
 			t.Fatalf("due at %v, want %v", at, want)
@@ -118,7 +118,7 @@ func TestQueueOrder(t *testing.T) {
 			t.Fatalf("%d is still found", i)
 		}
 		q.Served(at)
-		if !push(q, i+q.room, i+q.room) {
+		if !push(q, i+q.Room(), i+q.Room()) {
 			t.Fatalf("no room again after %d left", i)
 		}
 	}
@@ -257,7 +257,7 @@ func TestQueueBooks(t *testing.T) {
 				waits[i] = from
 				break
 			}
-			if q.Len() < q.room {
+			if q.Len() < q.Room() {
 				t.Fatal("turned away although there is room")
 			}
 			count := map[byte]int{}
@@ -281,7 +281,7 @@ func TestQueueBooks(t *testing.T) {
 			last = key
 			n++
 		})
-		if n != len(waits) || n != q.Len() || n > q.room || len(q.places) > 1+q.room {
+		if n != len(waits) || n != q.Len() || n > q.Room() || len(q.places) > 1+q.Room() {
 			t.Fatalf("%d wait, %d are counted, want %d; %d places", n, q.Len(), len(waits), len(q.places))
 		}
 	}

@@ -12,18 +12,18 @@ const (
 )
 
 // pure packages take their clock, randomness, input and output from their caller.
-var pure = []string{"wire", "cookie", "handoff", "admission", "pmtu", "broker", "config", "client", "simulate", "status"}
+var pure = []string{"wire", "cookie", "tlv", "admission", "pmtu", "broker", "config", "client", "simulate", "status"}
 
 // may tells which packages of the tree a package may import: one direction, from cmd down to the pure ones.
 var may = map[string][]string{
 	// The pure ones.
 	"wire":      {},
 	"cookie":    {},
-	"handoff":   {},
+	"tlv":       {},
 	"admission": {"wire", "config"},
-	"pmtu":      {"wire", "handoff"},
+	"pmtu":      {"wire", "tlv"},
 	"config":    {},
-	"broker":    {"wire", "cookie", "admission", "pmtu", "config", "handoff"},
+	"broker":    {"wire", "cookie", "admission", "pmtu", "config", "tlv"},
 	"client":    {"wire", "pmtu"},
 	"status":    {"broker"},
 	"simulate":  {"wire", "cookie", "admission", "pmtu", "config", "broker", "client"},
@@ -37,8 +37,8 @@ var may = map[string][]string{
 	"occupant": {},
 	"poll":     {},
 	"watch":    {},
-	"hook":     {"logline", "handoff"},
-	"survive":  {"handoff", "logline", "notify", "poll"},
+	"hook":     {"logline", "tlv"},
+	"survive":  {"tlv", "logline", "notify", "poll"},
 	"gate":     {"admission", "broker", "config", "hook", "logline", "watch"},
 
 	// What serves many.
@@ -51,7 +51,7 @@ var may = map[string][]string{
 	"config/uci":              {"config"},
 	"config/classic":          {"config"},
 	"probe":                   {"wire", "sock", "poll", "resolve"},
-	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "nl", "l2tp", "link", "shaper", "sock", "occupant", "poll", "hook", "handoff", "survive", "logline", "notify"},
+	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "nl", "l2tp", "link", "shaper", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify"},
 	"agent":                   {"wire", "client", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook", "logline", "resolve"},
 	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/classic", "logline", "probe", "control", "gate", "survive", "daemon"},
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},

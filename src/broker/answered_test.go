@@ -115,7 +115,7 @@ func TestCareful(t *testing.T) {
 }
 
 // Version 1.0 handed over tunnels as up that were not, and knew outside of the core which: 100 is to be raised, 101 goes without a word, 102 is
-// up, and 103 is being made. (testdata: what its Snapshot gave.)
+// up, and 103 is being made. (testdata: what its AppendState gave.)
 func TestVersion10(t *testing.T) {
 	state, err := os.ReadFile("testdata/version-1.0.state")
 	if err != nil {

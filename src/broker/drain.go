@@ -3,7 +3,7 @@ package broker
 import (
 	"time"
 
-	"tunneldigger/src/handoff"
+	"tunneldigger/src/tlv"
 )
 
 // drain is how a Broker goes out of service without a tunnel being cut.
@@ -44,13 +44,13 @@ func (d *drain) rate() int {
 }
 
 func (d *drain) append(dst []byte) []byte {
-	dst = handoff.AppendUint(dst, tagRate, uint64(d.rate()))
-	return handoff.AppendTime(dst, tagRelease, d.at)
+	dst = tlv.AppendUint(dst, tagRate, uint64(d.rate()))
+	return tlv.AppendTime(dst, tagRelease, d.at)
 }
 
 func (d *drain) restore(record []byte) error {
 	d.on = true
-	f := handoff.Read(record)
+	f := tlv.Read(record)
 	for f.Next() {
 		switch f.Tag() {
 		case tagRate:

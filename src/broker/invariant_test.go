@@ -3,8 +3,6 @@ package broker
 import (
 	"net/netip"
 	"testing"
-
-	"tunneldigger/src/admission"
 )
 
 func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
@@ -101,11 +99,7 @@ func check(t *testing.T, b *Broker) {
 			fail("the deadlines are out of order")
 		}
 	}
-	room := 0
-	if gap := b.config.RateInterval; gap > 0 {
-		room = max(1, int(min(admission.Patience/gap, 1<<20)))
-	}
-	if b.tunnels.count-above > b.limit || b.queue.Len() > room {
+	if b.tunnels.count-above > b.limit || b.queue.Len() > max(b.queue.Room(), 0) {
 		fail("%d tunnels and %d in the queue", b.tunnels.count, b.queue.Len())
 	}
 }

@@ -4,20 +4,20 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"tunneldigger/src/handoff"
 	"tunneldigger/src/pmtu"
+	"tunneldigger/src/tlv"
 	"tunneldigger/src/wire"
 )
 
 func (r *request) restore(record []byte) error {
-	f := handoff.Read(record)
+	f := tlv.Read(record)
 	for f.Next() {
 		r.field(&f)
 	}
 	return r.check(f.Err())
 }
 
-func (r *request) field(f *handoff.Fields) {
+func (r *request) field(f *tlv.Fields) {
 	switch f.Tag() {
 	case tagPeer:
 		r.peer = f.AddrPort()
@@ -41,7 +41,7 @@ func (r *request) field(f *handoff.Fields) {
 // check says what is wrong with a request that was read, if anything is.
 func (r *request) check(err error) error {
 	if err == nil && (!r.peer.IsValid() || !r.local.IsValid() || !wire.ValidUUID([]byte(r.uuid))) {
-		return handoff.ErrMalformed
+		return tlv.ErrMalformed
 	}
 	return err
 }
@@ -49,7 +49,7 @@ func (r *request) check(err error) error {
 func restoreTunnel(record []byte) (*tunnel, error) {
 	t := &tunnel{place: -1}
 	var prober []byte
-	f := handoff.Read(record)
+	f := tlv.Read(record)
 	for f.Next() {
 		switch f.Tag() {
 		case tagID:
@@ -59,7 +59,7 @@ func restoreTunnel(record []byte) (*tunnel, error) {
 		case tagState:
 			n := slices.Index(stateNumbers[:], f.Uint8())
 			if n < 0 {
-				return nil, handoff.ErrMalformed
+				return nil, tlv.ErrMalformed
 			}
 			t.state = state(n)
 		case tagTries:
@@ -119,13 +119,13 @@ func restoreTunnel(record []byte) (*tunnel, error) {
 		t.prober, err = pmtu.Restore(t.v6(), prober)
 	}
 	if err == nil && (t.mtu < wire.MinTunnelMTU || t.mtu > 65535) {
-		err = handoff.ErrMalformed
+		err = tlv.ErrMalformed
 	}
 	return t, err
 }
 
 func (a *asideID) restore(record []byte) error {
-	f := handoff.Read(record)
+	f := tlv.Read(record)
 	for f.Next() {
 		switch f.Tag() {
 		case tagKey:
@@ -138,7 +138,7 @@ func (a *asideID) restore(record []byte) error {
 }
 
 func (s *Stats) restore(record []byte) error {
-	f := handoff.Read(record)
+	f := tlv.Read(record)
 	for f.Next() {
 		var err error
 		switch f.Tag() {
@@ -183,7 +183,7 @@ func unpack(packed []byte) (list []uint64, err error) {
 	for len(packed) > 0 {
 		v, n := binary.Uvarint(packed)
 		if n <= 0 {
-			return nil, handoff.ErrMalformed
+			return nil, tlv.ErrMalformed
 		}
 		list, packed = append(list, v), packed[n:]
 	}

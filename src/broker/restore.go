@@ -5,18 +5,19 @@ import (
 
 	"tunneldigger/src/admission"
 	"tunneldigger/src/config"
-	"tunneldigger/src/handoff"
 	"tunneldigger/src/pmtu"
+	"tunneldigger/src/tlv"
 )
 
-// Restore makes a Broker that goes on where the one was whose Snapshot state is.
+// Restore makes a Broker that goes on where the one was whose state this is, see
+// AppendState.
 // Tunnels that have no place in this configuration are left out: see Holds. The
-// error is handoff.ErrMalformed.
+// error is tlv.ErrMalformed.
 func Restore(c config.Broker, o Options, state []byte) (*Broker, error) {
 	b := New(c, o)
 	var queued []request
 	var free []uint64
-	f := handoff.Read(state)
+	f := tlv.Read(state)
 	for f.Next() {
 		var err error
 		switch f.Tag() {
@@ -46,11 +47,11 @@ func Restore(c config.Broker, o Options, state []byte) (*Broker, error) {
 				b.ids.aside = append(b.ids.aside, a)
 			}
 		case tagPerIP:
-			err = restoreUsed(b.perIP, f.Bytes(), (*handoff.Fields).Addr)
+			err = restoreUsed(b.perIP, f.Bytes(), (*tlv.Fields).Addr)
 		case tagPerUUID:
-			err = restoreUsed(b.perUUID, f.Bytes(), (*handoff.Fields).String)
+			err = restoreUsed(b.perUUID, f.Bytes(), (*tlv.Fields).String)
 		case tagHooked:
-			err = restoreUsed(b.hooked, f.Bytes(), (*handoff.Fields).Addr)
+			err = restoreUsed(b.hooked, f.Bytes(), (*tlv.Fields).Addr)
 		case tagNextTurn:
 			b.queue.Resume(f.Time())
 		case tagQueued:
@@ -120,7 +121,7 @@ func (b *Broker) NeverUp(id uint32) {
 // Holds tells whether there is a tunnel with this ID, in whatever state.
 func (b *Broker) Holds(id uint32) bool { return b.tunnels.get(id) != nil }
 
-// place gives a carried tunnel its place, unless that is taken or not of this
+// place gives a tunnel its place, unless that is taken or not of this
 // configuration. Tunnels above the limit live to their end.
 func (b *Broker) place(t *tunnel) bool {
 	if i := t.id - b.tunnels.base; t.id < b.tunnels.base || t.id > maxID || b.tunnels.get(t.id) != nil {

@@ -142,7 +142,7 @@ var transcripts = []func(*testing.T){
 var handing bool
 
 // Every transcript with an upgrade before each event: nothing is lost in it, and nothing comes out of it that would not have come without.
-// One that fails here alone is the fault of Snapshot or Restore.
+// One that fails here alone is the fault of AppendState or Restore.
 func TestHandedOver(t *testing.T) {
 	handing = true
 	defer func() { handing = false }()

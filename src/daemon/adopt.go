@@ -28,7 +28,7 @@ func proveKernel() error {
 	return limits.Close()
 }
 
-// adopt finds the interfaces of carried tunnels by their names, after the
+// adopt finds the interfaces of tunnels that stand already by their names, after the
 // monitor has begun, so that none goes unseen between.
 func (k *kernel) adopt(d *Daemon) error {
 	if len(d.ports.byID) == 0 {

@@ -10,12 +10,12 @@ import (
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/cookie"
-	"tunneldigger/src/handoff"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/sock"
 	"tunneldigger/src/survive"
+	"tunneldigger/src/tlv"
 )
 
 // past is the program before: its state as it was read, and what the configurations
@@ -40,11 +40,11 @@ func understand(o Options, state []byte) (*past, error) {
 	for i := range st.Sections {
 		s := &st.Sections[i]
 		if s.Number >= maxSections {
-			return nil, handoff.ErrMalformed
+			return nil, tlv.ErrMalformed
 		}
 		for number := range s.Listeners {
 			if int(number/maxListeners) != s.Number {
-				return nil, handoff.ErrMalformed
+				return nil, tlv.ErrMalformed
 			}
 		}
 		for j := range c.config.Brokers {

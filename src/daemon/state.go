@@ -10,7 +10,7 @@ import (
 func (d *Daemon) state(caller int) *survive.State {
 	st := &survive.State{
 		Version: d.version, Config: config.FormatUCI(d.config), Started: d.started, Key: d.jar.Key(), Serial: d.serial,
-		Hooks: d.hooks.Append(nil), Ended: d.hooksRun.ended, Failed: d.hooksRun.failed, Unsent: d.failures.count,
+		Hooks: d.hooks.AppendState(nil), Ended: d.hooksRun.ended, Failed: d.hooksRun.failed, Unsent: d.failures.count,
 		Confined: d.confined, Moved: d.moved, Moving: d.moving,
 		Control: d.control.Listener(), Path: d.control.Path(), Caller: caller,
 	}
@@ -31,7 +31,7 @@ func (d *Daemon) state(caller int) *survive.State {
 func (s *section) state() survive.Section {
 	st := survive.Section{
 		Number: s.number, Name: s.config.Name, Config: config.FormatUCI(&config.Config{Brokers: []config.Broker{*s.config}}),
-		Leaving: s.leaving, Complete: s.complete, Opened: s.opened, Listeners: make(map[uint32]int), Core: s.core.Snapshot(nil),
+		Leaving: s.leaving, Complete: s.complete, Opened: s.opened, Listeners: make(map[uint32]int), Core: s.core.AppendState(nil),
 	}
 	for number, l := range s.listeners {
 		st.Listeners[number] = l.FD()

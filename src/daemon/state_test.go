@@ -20,13 +20,13 @@ import (
 	"tunneldigger/src/survive"
 )
 
-// Every field of what a daemon is made of is carried over an upgrade, or it is known why not. Who adds one finds it here.
-func TestFieldsAreCarried(t *testing.T) {
+// Every field of what a daemon is made of is handed over, or it is known why not. Who adds one finds it here.
+func TestFieldsAreHandedOver(t *testing.T) {
 	for _, c := range []struct {
 		value any
 		known string
 	}{
-		{Daemon{}, "config jar sections serial ports hooks control store started hooksRun moved moving failures rises confined " + // carried
+		{Daemon{}, "config jar sections serial ports hooks control store started hooksRun moved moving failures rises confined " + // handed over
 			"read log datapath signals incoming clock version " + // made anew
 			"poller wake now promptly retryAt look creates queue effects event buffer padded listenFirst replied " + // of a turn, or found out again
 			"quiet lists verifier moveNext " + // begin anew: windows of the log, files, answers
@@ -45,7 +45,7 @@ func TestFieldsAreCarried(t *testing.T) {
 	}
 }
 
-func parse(text string) (*config.Config, error) { return uci.Parse("carried", []byte(text)) }
+func parse(text string) (*config.Config, error) { return uci.Parse("before", []byte(text)) }
 
 // standing is a daemon with a section and a tunnel.
 func standing(t testing.TB) *Daemon {

@@ -187,7 +187,7 @@ func TestUpgrade(t *testing.T) {
 	b.WaitLog("tunnel closed broker=mesh tunnel="+fmt.Sprint(attached.id), soon)
 	l.waitPort(l.clients.peer(0, at(53)).connect("late", 102, wire.UniqueSessionID).iface(), "br-mesh", true)
 	if strings.Contains(b.Log(), "belongs to another process") || strings.Contains(b.Log(), "removed a tunnel") {
-		t.Error("the sweep met tunnels that were carried over")
+		t.Error("the sweep met tunnels that were handed over")
 	}
 	if zombies := l.World.run("sh", "-c", "cat /proc/[0-9]*/stat 2>/dev/null | awk '$3 == \"Z\" && $4 == "+fmt.Sprint(b.PID())+"'"); zombies != "" {
 		t.Errorf("zombies: %s", zombies)

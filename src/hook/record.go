@@ -3,12 +3,12 @@ package hook
 import (
 	"errors"
 
-	"tunneldigger/src/handoff"
+	"tunneldigger/src/tlv"
 )
 
 // The fields of a Request and of a Result.
 const (
-	tagKey handoff.Tag = iota + 1
+	tagKey tlv.Tag = iota + 1
 	tagEvent
 	tagTunnel
 	tagProgram
@@ -24,24 +24,24 @@ const (
 )
 
 func (r *Request) append(dst []byte) []byte {
-	dst = handoff.AppendUint(dst, tagKey, r.Key)
-	dst = handoff.AppendString(dst, tagEvent, r.Event)
-	dst = handoff.AppendUint(dst, tagTunnel, uint64(r.Tunnel))
-	dst = handoff.AppendString(dst, tagProgram, r.Program)
-	dst = handoff.AppendString(dst, tagDirectory, r.Directory)
+	dst = tlv.AppendUint(dst, tagKey, r.Key)
+	dst = tlv.AppendString(dst, tagEvent, r.Event)
+	dst = tlv.AppendUint(dst, tagTunnel, uint64(r.Tunnel))
+	dst = tlv.AppendString(dst, tagProgram, r.Program)
+	dst = tlv.AppendString(dst, tagDirectory, r.Directory)
 	for _, arg := range r.Args {
-		dst = handoff.AppendString(dst, tagArg, arg)
+		dst = tlv.AppendString(dst, tagArg, arg)
 	}
 	for _, env := range r.Env {
-		dst = handoff.AppendString(dst, tagEnv, env)
+		dst = tlv.AppendString(dst, tagEnv, env)
 	}
-	dst = handoff.AppendTime(dst, tagTimeout, r.Timeout)
-	dst = handoff.AppendUint(dst, tagTag, r.Tag)
-	return handoff.AppendBool(dst, tagAsks, r.Asks)
+	dst = tlv.AppendTime(dst, tagTimeout, r.Timeout)
+	dst = tlv.AppendUint(dst, tagTag, r.Tag)
+	return tlv.AppendBool(dst, tagAsks, r.Asks)
 }
 
 func (r *Request) restore(record []byte) error {
-	f := handoff.Read(record)
+	f := tlv.Read(record)
 	for f.Next() {
 		switch f.Tag() {
 		case tagKey:
@@ -70,16 +70,16 @@ func (r *Request) restore(record []byte) error {
 }
 
 func (r *Result) append(dst []byte) []byte {
-	dst = handoff.AppendUint(dst, tagTag, r.Tag)
-	dst = handoff.AppendUint(dst, tagKey, r.Key)
-	dst = handoff.AppendString(dst, tagEvent, r.Event)
-	dst = handoff.AppendInt(dst, tagExit, int64(r.Status))
+	dst = tlv.AppendUint(dst, tagTag, r.Tag)
+	dst = tlv.AppendUint(dst, tagKey, r.Key)
+	dst = tlv.AppendString(dst, tagEvent, r.Event)
+	dst = tlv.AppendInt(dst, tagExit, int64(r.Status))
 	dst = appendError(dst, tagErr, r.Err)
-	return handoff.AppendTime(dst, tagDuration, r.Duration)
+	return tlv.AppendTime(dst, tagDuration, r.Duration)
 }
 
 func (r *Result) restore(record []byte) (err error) {
-	f := handoff.Read(record)
+	f := tlv.Read(record)
 	for f.Next() {
 		switch f.Tag() {
 		case tagTag:
@@ -102,46 +102,46 @@ func (r *Result) restore(record []byte) (err error) {
 }
 
 // The errors that others compare with, by number.
-var carriedErrors = []error{ErrFull, ErrKilled, ErrTimeout, ErrCancelled}
+var knownErrors = []error{ErrFull, ErrKilled, ErrTimeout, ErrCancelled}
 
 // pastError is an error of the program before.
 type pastError struct {
 	text string
-	is   error // one of carriedErrors, or nil
+	is   error // one of knownErrors, or nil
 }
 
 func (e *pastError) Error() string { return e.text }
 func (e *pastError) Unwrap() error { return e.is }
 
 const (
-	tagText handoff.Tag = iota + 1
+	tagText tlv.Tag = iota + 1
 	tagIs
 )
 
-func appendError(dst []byte, tag handoff.Tag, err error) []byte {
+func appendError(dst []byte, tag tlv.Tag, err error) []byte {
 	if err == nil {
 		return dst
 	}
-	dst, mark := handoff.Begin(dst, tag)
-	dst = handoff.AppendString(dst, tagText, err.Error())
-	for i, known := range carriedErrors {
+	dst, mark := tlv.Begin(dst, tag)
+	dst = tlv.AppendString(dst, tagText, err.Error())
+	for i, known := range knownErrors {
 		if errors.Is(err, known) {
-			dst = handoff.AppendUint(dst, tagIs, uint64(i+1))
+			dst = tlv.AppendUint(dst, tagIs, uint64(i+1))
 		}
 	}
-	return handoff.End(dst, mark)
+	return tlv.End(dst, mark)
 }
 
 func restoreError(record []byte) (error, error) {
 	e := new(pastError)
-	f := handoff.Read(record)
+	f := tlv.Read(record)
 	for f.Next() {
 		switch f.Tag() {
 		case tagText:
 			e.text = f.String()
 		case tagIs:
-			if i := f.Uint8(); i > 0 && int(i) <= len(carriedErrors) {
-				e.is = carriedErrors[i-1]
+			if i := f.Uint8(); i > 0 && int(i) <= len(knownErrors) {
+				e.is = knownErrors[i-1]
 			}
 		}
 	}

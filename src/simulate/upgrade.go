@@ -14,13 +14,13 @@ func (sv *Server) Upgrade() {
 		return
 	}
 	sv.trace("is upgraded")
-	state := sv.core.Snapshot(nil)
+	state := sv.core.AppendState(nil)
 	next, err := broker.Restore(sv.config, sv.coreOptions, state)
 	if err != nil {
 		sv.fail("can't be upgraded: %v", err)
 		return
 	}
-	if again := next.Snapshot(nil); !bytes.Equal(again, state) {
+	if again := next.AppendState(nil); !bytes.Equal(again, state) {
 		sv.fail("has the state\n%x\nafter an upgrade instead of\n%x", again, state)
 	}
 	sv.core = next

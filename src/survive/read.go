@@ -1,13 +1,13 @@
 package survive
 
-import "tunneldigger/src/handoff"
+import "tunneldigger/src/tlv"
 
 // Read reads what State.Append wrote, in this version of the program or another. The
 // error says in words for an operator why it can't be read. Descriptors are not
 // looked at.
 func Read(state []byte) (*State, error) {
 	s := &State{Control: -1, Caller: -1, Store: -1}
-	f, err := handoff.Open(state)
+	f, err := open(state)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func Read(state []byte) (*State, error) {
 		case tagSection:
 			one := Section{Listeners: make(map[uint32]int)}
 			if err = one.read(f.Bytes()); err == nil && numbers[one.Number] {
-				err = handoff.ErrMalformed
+				err = tlv.ErrMalformed
 			}
 			numbers[one.Number] = true
 			s.Sections = append(s.Sections, one)
@@ -71,7 +71,7 @@ func Read(state []byte) (*State, error) {
 }
 
 func (s *Section) read(record []byte) error {
-	f := handoff.Read(record)
+	f := tlv.Read(record)
 	for f.Next() {
 		switch f.Tag() {
 		case tagNumber:
@@ -88,7 +88,7 @@ func (s *Section) read(record []byte) error {
 			s.Opened = f.Uint32()
 		case tagListener:
 			var number, fd uint32
-			l := handoff.Read(f.Bytes())
+			l := tlv.Read(f.Bytes())
 			for l.Next() {
 				switch l.Tag() {
 				case tagListenerNumber:
@@ -109,7 +109,7 @@ func (s *Section) read(record []byte) error {
 }
 
 func (t *Tunnel) read(record []byte) error {
-	f := handoff.Read(record)
+	f := tlv.Read(record)
 	for f.Next() {
 		switch f.Tag() {
 		case tagID:

@@ -4,13 +4,13 @@ import (
 	"net/netip"
 	"time"
 
-	"tunneldigger/src/handoff"
+	"tunneldigger/src/tlv"
 )
 
 // The fields of a State. Numbers are never used again for anything else; see
-// package handoff. Descriptors go by their numbers.
+// package tlv. Descriptors go by their numbers.
 const (
-	tagVersion handoff.Tag = iota + 1
+	tagVersion tlv.Tag = iota + 1
 	tagConfig
 	tagStarted
 	tagCookieKey
@@ -34,7 +34,7 @@ const (
 
 // The fields of a section.
 const (
-	tagNumber handoff.Tag = iota + 1
+	tagNumber tlv.Tag = iota + 1
 	tagName
 	tagSectionConfig
 	tagLeaving
@@ -46,13 +46,13 @@ const (
 
 // The fields of a listener.
 const (
-	tagListenerNumber handoff.Tag = iota + 1
+	tagListenerNumber tlv.Tag = iota + 1
 	tagListenerFD
 )
 
 // The fields of a tunnel.
 const (
-	tagID handoff.Tag = iota + 1
+	tagID tlv.Tag = iota + 1
 	tagTunnelSection
 	tagTunnelListener
 	tagFD // and 1
@@ -140,69 +140,69 @@ func (s *State) Files() (list []int) {
 
 // Append writes the state.
 func (s *State) Append(dst []byte) []byte {
-	dst = handoff.AppendHeader(dst)
-	dst = handoff.AppendString(dst, tagVersion, s.Version)
-	dst = handoff.AppendString(dst, tagConfig, s.Config)
-	dst = handoff.AppendTime(dst, tagStarted, s.Started)
-	dst = handoff.AppendBytes(dst, tagCookieKey, s.Key[:])
-	dst = handoff.AppendUint(dst, tagSerial, s.Serial)
-	dst = handoff.AppendUint(dst, tagHooksEnded, s.Ended)
-	dst = handoff.AppendUint(dst, tagHooksFailed, s.Failed)
-	dst = handoff.AppendUint(dst, tagSendFailures, s.Unsent)
-	dst = handoff.AppendBool(dst, tagConfined, s.Confined)
-	dst = handoff.AppendBool(dst, tagMoved, s.Moved)
-	dst = handoff.AppendBool(dst, tagMoving, s.Moving)
+	dst = begin(dst, major)
+	dst = tlv.AppendString(dst, tagVersion, s.Version)
+	dst = tlv.AppendString(dst, tagConfig, s.Config)
+	dst = tlv.AppendTime(dst, tagStarted, s.Started)
+	dst = tlv.AppendBytes(dst, tagCookieKey, s.Key[:])
+	dst = tlv.AppendUint(dst, tagSerial, s.Serial)
+	dst = tlv.AppendUint(dst, tagHooksEnded, s.Ended)
+	dst = tlv.AppendUint(dst, tagHooksFailed, s.Failed)
+	dst = tlv.AppendUint(dst, tagSendFailures, s.Unsent)
+	dst = tlv.AppendBool(dst, tagConfined, s.Confined)
+	dst = tlv.AppendBool(dst, tagMoved, s.Moved)
+	dst = tlv.AppendBool(dst, tagMoving, s.Moving)
 	var mark int
 	for i := range s.Sections {
-		dst, mark = handoff.Begin(dst, tagSection)
-		dst = handoff.End(s.Sections[i].append(dst), mark)
+		dst, mark = tlv.Begin(dst, tagSection)
+		dst = tlv.End(s.Sections[i].append(dst), mark)
 	}
 	for i := range s.Tunnels {
-		dst, mark = handoff.Begin(dst, tagTunnel)
-		dst = handoff.End(s.Tunnels[i].append(dst), mark)
+		dst, mark = tlv.Begin(dst, tagTunnel)
+		dst = tlv.End(s.Tunnels[i].append(dst), mark)
 	}
-	dst = handoff.AppendBytes(dst, tagHooks, s.Hooks)
+	dst = tlv.AppendBytes(dst, tagHooks, s.Hooks)
 	if s.Control >= 0 {
-		dst = handoff.AppendUint(dst, tagControlFD, uint64(s.Control))
-		dst = handoff.AppendString(dst, tagControlPath, s.Path)
+		dst = tlv.AppendUint(dst, tagControlFD, uint64(s.Control))
+		dst = tlv.AppendString(dst, tagControlPath, s.Path)
 	}
 	if s.Store >= 0 {
-		dst = handoff.AppendUint(dst, tagStoreFile, uint64(s.Store))
+		dst = tlv.AppendUint(dst, tagStoreFile, uint64(s.Store))
 		for _, name := range s.Remove {
-			dst = handoff.AppendString(dst, tagStoreRemove, name)
+			dst = tlv.AppendString(dst, tagStoreRemove, name)
 		}
 	}
 	if s.Caller >= 0 {
-		dst = handoff.AppendUint(dst, tagCaller, uint64(s.Caller))
+		dst = tlv.AppendUint(dst, tagCaller, uint64(s.Caller))
 	}
 	return dst
 }
 
 func (s *Section) append(dst []byte) []byte {
-	dst = handoff.AppendUint(dst, tagNumber, uint64(s.Number))
-	dst = handoff.AppendString(dst, tagName, s.Name)
-	dst = handoff.AppendString(dst, tagSectionConfig, s.Config)
-	dst = handoff.AppendBool(dst, tagLeaving, s.Leaving)
-	dst = handoff.AppendBool(dst, tagComplete, s.Complete)
-	dst = handoff.AppendUint(dst, tagOpened, uint64(s.Opened))
+	dst = tlv.AppendUint(dst, tagNumber, uint64(s.Number))
+	dst = tlv.AppendString(dst, tagName, s.Name)
+	dst = tlv.AppendString(dst, tagSectionConfig, s.Config)
+	dst = tlv.AppendBool(dst, tagLeaving, s.Leaving)
+	dst = tlv.AppendBool(dst, tagComplete, s.Complete)
+	dst = tlv.AppendUint(dst, tagOpened, uint64(s.Opened))
 	var mark int
 	for number, fd := range s.Listeners {
-		dst, mark = handoff.Begin(dst, tagListener)
-		dst = handoff.AppendUint(dst, tagListenerNumber, uint64(number))
-		dst = handoff.End(handoff.AppendUint(dst, tagListenerFD, uint64(fd)), mark)
+		dst, mark = tlv.Begin(dst, tagListener)
+		dst = tlv.AppendUint(dst, tagListenerNumber, uint64(number))
+		dst = tlv.End(tlv.AppendUint(dst, tagListenerFD, uint64(fd)), mark)
 	}
-	return handoff.AppendBytes(dst, tagCore, s.Core)
+	return tlv.AppendBytes(dst, tagCore, s.Core)
 }
 
 func (t *Tunnel) append(dst []byte) []byte {
-	dst = handoff.AppendUint(dst, tagID, uint64(t.ID))
-	dst = handoff.AppendUint(dst, tagTunnelSection, uint64(t.Section))
-	dst = handoff.AppendUint(dst, tagTunnelListener, uint64(t.Listener))
-	dst = handoff.AppendUint(dst, tagFD, uint64(t.FD+1))
-	dst = handoff.AppendAddrPort(dst, tagPeer, t.Peer)
-	dst = handoff.AppendAddrPort(dst, tagLocal, t.Local)
-	dst = handoff.AppendString(dst, tagInterface, t.Interface)
-	dst = handoff.AppendString(dst, tagMaster, t.Master)
-	dst = handoff.AppendBool(dst, tagIsolated, t.Isolated)
-	return handoff.AppendBool(dst, tagStored, t.Stored)
+	dst = tlv.AppendUint(dst, tagID, uint64(t.ID))
+	dst = tlv.AppendUint(dst, tagTunnelSection, uint64(t.Section))
+	dst = tlv.AppendUint(dst, tagTunnelListener, uint64(t.Listener))
+	dst = tlv.AppendUint(dst, tagFD, uint64(t.FD+1))
+	dst = tlv.AppendAddrPort(dst, tagPeer, t.Peer)
+	dst = tlv.AppendAddrPort(dst, tagLocal, t.Local)
+	dst = tlv.AppendString(dst, tagInterface, t.Interface)
+	dst = tlv.AppendString(dst, tagMaster, t.Master)
+	dst = tlv.AppendBool(dst, tagIsolated, t.Isolated)
+	return tlv.AppendBool(dst, tagStored, t.Stored)
 }

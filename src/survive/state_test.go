@@ -96,6 +96,24 @@ func TestStateOfVersion1(t *testing.T) {
 	}
 }
 
+// What is no state, or one of the future, is refused in words.
+func TestRefusal(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		state []byte
+		want  string
+	}{
+		{"empty", nil, "damaged"},
+		{"something else", []byte("#!/bin/sh\n"), "damaged"},
+		{"no version", magic, "damaged"},
+		{"the future", begin(nil, major+1), "too old"},
+	} {
+		if _, err := Read(c.state); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
 // Whatever a state says, reading it ends, and what was read is read again as the same.
 func FuzzRead(f *testing.F) {
 	f.Add(full().Append(nil))

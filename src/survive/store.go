@@ -8,10 +8,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tunneldigger/src/handoff"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/notify"
 	"tunneldigger/src/poll"
+	"tunneldigger/src/tlv"
 )
 
 const (
@@ -21,7 +21,7 @@ const (
 
 // The fields of a record in the file, which is a tunnel's, or the process's.
 const (
-	tagStoredBoot handoff.Tag = iota + 1
+	tagStoredBoot tlv.Tag = iota + 1
 	tagStoredKey
 	tagStoredSection
 	tagStoredTunnel
@@ -110,8 +110,8 @@ func openStore(log *logline.Logger, key [16]byte, inherited []notify.Stored) (st
 		return newStore(log), nil
 	}
 	st.file = slots(fd)
-	record := handoff.AppendString(nil, tagStoredBoot, bootID())
-	st.file.write(0, handoff.AppendBytes(record, tagStoredKey, st.key[:]))
+	record := tlv.AppendString(nil, tagStoredBoot, bootID())
+	st.file.write(0, tlv.AppendBytes(record, tagStoredKey, st.key[:]))
 	st.told = append(st.told, message{name: storeState, fd: fd})
 	return st, nil
 }
@@ -120,7 +120,7 @@ func openStore(log *logline.Logger, key [16]byte, inherited []notify.Stored) (st
 // of this boot.
 func (st *Store) readProcess() bool {
 	key, boot := st.key, ""
-	f := handoff.Read(st.file.read(0))
+	f := tlv.Read(st.file.read(0))
 	for f.Next() {
 		switch f.Tag() {
 		case tagStoredBoot:
@@ -138,7 +138,7 @@ func (st *Store) readProcess() bool {
 
 // readTunnel reads what the file has of a tunnel.
 func (st *Store) readTunnel(l *Left) {
-	f := handoff.Read(st.file.read(l.ID))
+	f := tlv.Read(st.file.read(l.ID))
 	for f.Next() {
 		switch f.Tag() {
 		case tagStoredSection:
@@ -203,8 +203,8 @@ func (st *Store) Tick(now time.Duration, look Look) {
 		if len(tunnel) == 0 || fd < 0 {
 			continue
 		}
-		record := handoff.AppendString(nil, tagStoredSection, section)
-		if st.file.write(id, handoff.AppendBytes(record, tagStoredTunnel, tunnel)) && !st.stored[id] {
+		record := tlv.AppendString(nil, tagStoredSection, section)
+		if st.file.write(id, tlv.AppendBytes(record, tagStoredTunnel, tunnel)) && !st.stored[id] {
 			st.stored[id] = true
 			st.told = append(st.told, message{name: tunnelName(id), tunnel: id, fd: fd})
 		}

@@ -2,27 +2,27 @@ package broker
 
 import (
 	"tunneldigger/src/admission"
-	"tunneldigger/src/handoff"
+	"tunneldigger/src/tlv"
 )
 
 // appendLimiter appends a record for each key that a limiter remembers.
-func appendLimiter[K comparable](dst []byte, tag handoff.Tag, l *admission.Limiter[K], key func([]byte, handoff.Tag, K) []byte) []byte {
+func appendLimiter[K comparable](dst []byte, tag tlv.Tag, l *admission.Limiter[K], key func([]byte, tlv.Tag, K) []byte) []byte {
 	l.Each(func(k K, u admission.Used) {
 		var mark int
-		dst, mark = handoff.Begin(dst, tag)
+		dst, mark = tlv.Begin(dst, tag)
 		dst = key(dst, tagKey, k)
-		dst = handoff.AppendTime(dst, tagTime, u.Full)
-		dst = handoff.AppendTime(dst, tagUntil, u.Until)
-		dst = handoff.AppendUint(dst, tagLevel, uint64(u.Level))
-		dst = handoff.End(handoff.AppendBool(dst, tagAgain, u.Again), mark)
+		dst = tlv.AppendTime(dst, tagTime, u.Full)
+		dst = tlv.AppendTime(dst, tagUntil, u.Until)
+		dst = tlv.AppendUint(dst, tagLevel, uint64(u.Level))
+		dst = tlv.End(tlv.AppendBool(dst, tagAgain, u.Again), mark)
 	})
 	return dst
 }
 
-func restoreUsed[K comparable](l *admission.Limiter[K], record []byte, key func(*handoff.Fields) K) error {
+func restoreUsed[K comparable](l *admission.Limiter[K], record []byte, key func(*tlv.Fields) K) error {
 	var k K
 	var u admission.Used
-	f := handoff.Read(record)
+	f := tlv.Read(record)
 	for f.Next() {
 		switch f.Tag() {
 		case tagKey:
@@ -45,7 +45,7 @@ func restoreUsed[K comparable](l *admission.Limiter[K], record []byte, key func(
 
 // The fields of a rivalry.
 const (
-	tagSwitches handoff.Tag = iota + 1
+	tagSwitches tlv.Tag = iota + 1
 	tagSwitched
 	tagNoted
 	tagRivalPeer
@@ -55,18 +55,18 @@ const (
 )
 
 func (v *rivalry) append(dst []byte) []byte {
-	dst = handoff.AppendUint(dst, tagSwitches, uint64(v.switches))
-	dst = handoff.AppendTime(dst, tagSwitched, v.switched)
-	dst = handoff.AppendBool(dst, tagNoted, v.noted)
-	dst = handoff.AppendAddrPort(dst, tagRivalPeer, v.rival.peer)
-	dst = handoff.AppendAddrPort(dst, tagRivalLocal, v.rival.local)
-	dst = handoff.AppendTime(dst, tagClaimed, v.since)
-	return handoff.AppendTime(dst, tagClaimedLast, v.last)
+	dst = tlv.AppendUint(dst, tagSwitches, uint64(v.switches))
+	dst = tlv.AppendTime(dst, tagSwitched, v.switched)
+	dst = tlv.AppendBool(dst, tagNoted, v.noted)
+	dst = tlv.AppendAddrPort(dst, tagRivalPeer, v.rival.peer)
+	dst = tlv.AppendAddrPort(dst, tagRivalLocal, v.rival.local)
+	dst = tlv.AppendTime(dst, tagClaimed, v.since)
+	return tlv.AppendTime(dst, tagClaimedLast, v.last)
 }
 
 func restoreRivalry(record []byte) (*rivalry, error) {
 	v := new(rivalry)
-	f := handoff.Read(record)
+	f := tlv.Read(record)
 	for f.Next() {
 		switch f.Tag() {
 		case tagSwitches:

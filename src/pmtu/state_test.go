@@ -7,13 +7,13 @@ import (
 	"testing"
 	"time"
 
-	"tunneldigger/src/handoff"
+	"tunneldigger/src/tlv"
 )
 
 // successor gives the Prober that the next program has.
 func successor(t *testing.T, p Prober) Prober {
 	t.Helper()
-	next, err := Restore(p.v6, p.Append(nil))
+	next, err := Restore(p.v6, p.AppendState(nil))
 	if err != nil {
 		t.Fatalf("restore: %v", err)
 	}
@@ -34,7 +34,7 @@ func TestHandedOver(t *testing.T) {
 	}
 }
 
-// Every field is carried. Who adds one finds it here.
+// Every field is handed over. Who adds one finds it here.
 func TestFieldsAreCarried(t *testing.T) {
 	want := Prober{v6: true, idle: true, hinted: true, burst: 1, best: sizes[0], limit: 2, warned: 3, hints: 4, path: sizes[1], began: 5, ended: 6, next: 7, resume: 8}
 	v := reflect.ValueOf(want)
@@ -61,19 +61,19 @@ func TestRestoreRefuses(t *testing.T) {
 		name   string
 		record []byte
 	}{
-		{"path", handoff.AppendInt(nil, tagPath, 1399)},
-		{"negative path", handoff.AppendInt(nil, tagPath, -1400)},
-		{"best", handoff.AppendInt(nil, tagBest, 9000)},
-		{"flag", handoff.AppendInt(nil, tagIdle, 2)},
-		{"time of the wrong form", handoff.AppendBytes(nil, tagNext, nil)},
-		{"cut off", good.Append(nil)[:len(good.Append(nil))-1]},
+		{"path", tlv.AppendInt(nil, tagPath, 1399)},
+		{"negative path", tlv.AppendInt(nil, tagPath, -1400)},
+		{"best", tlv.AppendInt(nil, tagBest, 9000)},
+		{"flag", tlv.AppendInt(nil, tagIdle, 2)},
+		{"time of the wrong form", tlv.AppendBytes(nil, tagNext, nil)},
+		{"cut off", good.AppendState(nil)[:len(good.AppendState(nil))-1]},
 	} {
-		if p, err := Restore(false, c.record); !errors.Is(err, handoff.ErrMalformed) {
+		if p, err := Restore(false, c.record); !errors.Is(err, tlv.ErrMalformed) {
 			t.Errorf("%s: %+v, %v", c.name, p, err)
 		}
 	}
 	for _, hints := range []int64{-1, maxHints + 1, 1 << 30} {
-		p, err := Restore(false, handoff.AppendInt(nil, tagHints, hints))
+		p, err := Restore(false, tlv.AppendInt(nil, tagHints, hints))
 		if err != nil || p.hints < 0 || p.hints > maxHints {
 			t.Errorf("%d hints: %+v, %v", hints, p, err)
 		}
@@ -83,7 +83,7 @@ func TestRestoreRefuses(t *testing.T) {
 			t.Errorf("%d hints: due at %v", hints, p.Due())
 		}
 	}
-	newer := handoff.AppendInt(good.Append(nil), 1000, 1)
+	newer := tlv.AppendInt(good.AppendState(nil), 1000, 1)
 	if got, err := Restore(false, newer); err != nil || got != good {
 		t.Errorf("with a field of a newer program: %+v, %v", got, err)
 	}

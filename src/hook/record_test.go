@@ -21,8 +21,8 @@ func lifeRunner(limit int) (*Runner, chan struct{}) {
 	}), notice
 }
 
-// Every field of a request is carried; states that are cut off are refused or harmless.
-func TestRequestFieldsAreCarried(t *testing.T) {
+// Every field of a request is handed over; states that are cut off are refused or harmless.
+func TestRequestFieldsAreHandedOver(t *testing.T) {
 	want := Request{1, "e", 2, "p", "d", []string{"a", ""}, []string{"X=1"}, 3, 4, true}
 	var got Request
 	v := reflect.ValueOf(want)
@@ -47,7 +47,7 @@ func TestRequestFieldsAreCarried(t *testing.T) {
 	r.jobs[newJob(&want)] = struct{}{}
 	r.ready, r.behind = []*Request{&want}, map[uint64][]*Request{1: {&want, &want}}
 	r.Freeze()
-	state := r.Append(nil)
+	state := r.AppendState(nil)
 	r.Thaw()
 	refused := 0
 	for n := range state {

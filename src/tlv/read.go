@@ -1,4 +1,4 @@
-package handoff
+package tlv
 
 import (
 	"encoding/binary"

@@ -105,7 +105,7 @@ func firstLife(t *testing.T) {
 // replace puts the same program in the place of this one.
 func replace(t *testing.T, r *Runner, life string) {
 	r.Freeze()
-	state := r.Append(nil)
+	state := r.AppendState(nil)
 	fd, err := unix.MemfdCreate("state", 0)
 	if err != nil {
 		t.Fatal(err)

@@ -5,20 +5,20 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tunneldigger/src/handoff"
+	"tunneldigger/src/tlv"
 )
 
-// The fields of a carried Runner.
+// The fields of a Runner's state.
 const (
-	tagReady  handoff.Tag = iota + 1 // record of a Request, repeated, in order
-	tagBehind                        // the same, those that wait for one of their Key
-	tagJob                           // record of a job, repeated
-	tagDone                          // record of a Result, repeated
+	tagReady  tlv.Tag = iota + 1 // record of a Request, repeated, in order
+	tagBehind                    // the same, those that wait for one of their Key
+	tagJob                       // record of a job, repeated
+	tagDone                      // record of a Result, repeated
 )
 
 // The fields of a job.
 const (
-	tagRequest handoff.Tag = iota + 1
+	tagRequest tlv.Tag = iota + 1
 	tagAge
 	tagLeft // a path, repeated
 	tagResult
@@ -35,7 +35,7 @@ const (
 	tagDenied
 )
 
-// Freeze stops the books: nothing is started, nothing ends, no output is read until Thaw. Meanwhile only Append and Files may be
+// Freeze stops the books: nothing is started, nothing ends, no output is read until Thaw. Meanwhile only AppendState and Files may be
 // called. Programs run on.
 func (r *Runner) Freeze() {
 	r.forking.Lock()
@@ -71,12 +71,12 @@ func (r *Runner) Files() (list []int) {
 	return list
 }
 
-// Append writes the frozen state: what runs, what waits, and what Done has not given yet.
-func (r *Runner) Append(dst []byte) []byte {
+// AppendState appends the frozen state: what runs, what waits, and what Done has not given yet.
+func (r *Runner) AppendState(dst []byte) []byte {
 	var mark int
-	nested := func(tag handoff.Tag, fields func([]byte) []byte) {
-		dst, mark = handoff.Begin(dst, tag)
-		dst = handoff.End(fields(dst), mark)
+	nested := func(tag tlv.Tag, fields func([]byte) []byte) {
+		dst, mark = tlv.Begin(dst, tag)
+		dst = tlv.End(fields(dst), mark)
 	}
 	for j := range r.jobs {
 		if !j.known { // it has not begun
@@ -107,39 +107,39 @@ func (r *Runner) Append(dst []byte) []byte {
 }
 
 func (j *job) append(dst []byte) []byte {
-	dst, mark := handoff.Begin(dst, tagRequest)
-	dst = handoff.End(j.req.append(dst), mark)
-	dst = handoff.AppendTime(dst, tagAge, time.Since(j.began))
+	dst, mark := tlv.Begin(dst, tagRequest)
+	dst = tlv.End(j.req.append(dst), mark)
+	dst = tlv.AppendTime(dst, tagAge, time.Since(j.began))
 	for _, path := range j.left {
-		dst = handoff.AppendString(dst, tagLeft, path)
+		dst = tlv.AppendString(dst, tagLeft, path)
 	}
-	dst, mark = handoff.Begin(dst, tagResult)
-	dst = handoff.End(j.res.append(dst), mark)
+	dst, mark = tlv.Begin(dst, tagResult)
+	dst = tlv.End(j.res.append(dst), mark)
 	if p := j.p; p != nil {
-		dst = handoff.AppendUint(dst, tagPID, uint64(p.pid))
-		dst = handoff.AppendUint(dst, tagFD, uint64(p.out.fd))
+		dst = tlv.AppendUint(dst, tagPID, uint64(p.pid))
+		dst = tlv.AppendUint(dst, tagFD, uint64(p.out.fd))
 		if !p.deadline.IsZero() {
-			dst = handoff.AppendTime(dst, tagTimeLeft, max(0, time.Until(p.deadline))+1)
+			dst = tlv.AppendTime(dst, tagTimeLeft, max(0, time.Until(p.deadline))+1)
 		}
-		dst = handoff.AppendBool(dst, tagReaped, p.reaped)
-		dst = handoff.AppendUint(dst, tagStatus, uint64(p.status))
+		dst = tlv.AppendBool(dst, tagReaped, p.reaped)
+		dst = tlv.AppendUint(dst, tagStatus, uint64(p.status))
 		dst = appendError(dst, tagCause, p.cause)
-		dst = handoff.AppendBytes(dst, tagLine, p.out.line)
-		dst = handoff.AppendUint(dst, tagLines, uint64(p.out.lines))
-		dst = handoff.AppendBool(dst, tagCut, p.out.cut)
-		dst = handoff.AppendBool(dst, tagOpen, p.out.open)
-		dst = handoff.AppendBool(dst, tagDenied, p.out.denied)
+		dst = tlv.AppendBytes(dst, tagLine, p.out.line)
+		dst = tlv.AppendUint(dst, tagLines, uint64(p.out.lines))
+		dst = tlv.AppendBool(dst, tagCut, p.out.cut)
+		dst = tlv.AppendBool(dst, tagOpen, p.out.open)
+		dst = tlv.AppendBool(dst, tagDenied, p.out.denied)
 	}
 	return dst
 }
 
-// Restore takes in what Append wrote, in a Runner that has not run anything. The error is handoff.ErrMalformed, and then nothing was
+// Restore takes in what AppendState wrote, in a Runner that has not run anything. The error is tlv.ErrMalformed, and then nothing was
 // taken in. Resume has it go on.
 func (r *Runner) Restore(state []byte) error {
 	var ready, behind []*Request
 	var jobs []*job
 	var done []Result
-	f := handoff.Read(state)
+	f := tlv.Read(state)
 	for f.Next() {
 		var err error
 		switch f.Tag() {
@@ -182,7 +182,7 @@ func (r *Runner) Restore(state []byte) error {
 	return nil
 }
 
-// enqueue gives a carried request its place: behind those of its Key, or in the list.
+// enqueue gives a request of the state its place: behind those of its Key, or in the list.
 func (r *Runner) enqueue(req *Request, list *[]*Request) {
 	queue, busy := r.behind[req.Key]
 	switch {
@@ -227,7 +227,7 @@ func restoreJob(record []byte) (*job, error) {
 	var req Request
 	j := &job{req: &req, known: true}
 	p := &process{out: &output{fd: -1}}
-	f := handoff.Read(record)
+	f := tlv.Read(record)
 	for f.Next() {
 		var err error
 		switch f.Tag() {
@@ -270,7 +270,7 @@ func restoreJob(record []byte) (*job, error) {
 		j.p = p
 	}
 	if f.Err() == nil && j.p != nil && (len(j.left) == 0 || p.out.fd < 3 || p.pid < 2) {
-		return nil, handoff.ErrMalformed
+		return nil, tlv.ErrMalformed
 	}
 	return j, f.Err()
 }
