@@ -46,7 +46,7 @@ func TestExamples(t *testing.T) {
 			case strings.Contains("\n"+block, "\nconfig "):
 				c, err = uci.Parse(path, []byte(block))
 			case strings.HasPrefix(block, "[broker]"):
-				c, err = classic.Parse(path, []byte(block))
+				c, err = classic.Parse(path, "/srv", []byte(block))
 			default:
 				continue
 			}

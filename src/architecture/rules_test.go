@@ -50,10 +50,11 @@ var may = map[string][]string{
 	// What puts them together.
 	"config/uci":              {"config"},
 	"config/classic":          {"config"},
+	"config/file":             {"config", "config/uci", "config/classic"},
 	"probe":                   {"wire", "sock", "poll", "resolve"},
 	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "nl", "l2tp", "link", "shaper", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify"},
 	"agent":                   {"wire", "client", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook", "logline", "resolve"},
-	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/classic", "logline", "probe", "control", "gate", "survive", "daemon"},
+	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/file", "hook", "logline", "probe", "control", "resolve", "gate", "survive", "daemon"},
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},
 
 	// For tests only.

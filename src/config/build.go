@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -18,7 +19,7 @@ const verifyCache = time.Minute // the default
 
 // newDraft holds the defaults of a broker section.
 func newDraft(classic bool) *draft {
-	d := &draft{enabled: true}
+	d := &draft{enabled: true, discovery: true}
 	d.MaxTunnels = 1024
 	d.TunnelIDBase = 100
 	d.TunnelTimeout = 60 * time.Second
@@ -46,13 +47,13 @@ type builder struct {
 	cfg     Config
 }
 
-// Build checks what a reader found and makes the configuration of it. The
-// error is of type [Faults] and holds every fault of the file, in file order,
-// those of the reader included.
+// Build checks what a reader found and makes the configuration of it. The error is
+// of type [Faults] and holds every fault of the file, in file order, those of the
+// reader included. Where none of them stops a start the configuration comes with
+// it, as a start has it; who is strict takes no notice of that.
 func Build(src Source) (*Config, error) {
 	b := &builder{
-		src: src, faults: slices.Clone(src.Faults),
-		names: map[string]bool{}, single: map[string]int{},
+		src: src, faults: slices.Clone(src.Faults), names: map[string]bool{}, single: map[string]int{},
 		cfg: Config{Hooks: Hooks{Timeout: 30 * time.Second, VerifyCache: verifyCache}, Log: Log{Level: Info}},
 	}
 	for i := range src.Sections {
@@ -63,23 +64,38 @@ func Build(src Source) (*Config, error) {
 	}
 	b.attach()
 	b.overlaps()
-	if len(b.faults) > 0 {
-		b.faults.sort()
-		return nil, b.faults
-	}
+	b.served()
+	b.idle()
+	b.faults.sort()
 	b.notices.sort()
 	for _, n := range b.notices {
 		b.cfg.Notices = append(b.cfg.Notices, n.Error())
 	}
-	return &b.cfg, nil
+	b.cfg.Faults = b.faults
+	return b.cfg.checked()
 }
 
-func (b *builder) fault(line int, format string, args ...any) {
-	b.faults = append(b.faults, Fault{b.src.File, line, fmt.Sprintf(format, args...)})
+// checked gives the configuration with its faults as error, and no configuration
+// where they stop a start.
+func (c *Config) checked() (*Config, error) {
+	switch {
+	case len(c.Faults) == 0:
+		return c, nil
+	case c.Faults.Stop():
+		return nil, c.Faults
+	}
+	return c, c.Faults
+}
+
+// fault is one that stops a start, bear one that a start can bear.
+func (b *builder) fault(line int, format string, args ...any) { b.bear(line, "", format, args...) }
+
+func (b *builder) bear(line int, start, format string, args ...any) {
+	b.faults = append(b.faults, Fault{File: b.src.File, Line: line, Text: fmt.Sprintf(format, args...), Start: start})
 }
 
 func (b *builder) notice(line int, format string, args ...any) {
-	b.notices = append(b.notices, Fault{b.src.File, line, fmt.Sprintf(format, args...)})
+	b.notices = append(b.notices, Fault{File: b.src.File, Line: line, Text: fmt.Sprintf(format, args...)})
 }
 
 func (b *builder) section(s *Section) {
@@ -99,34 +115,44 @@ func (b *builder) section(s *Section) {
 		if b.src.Classic {
 			known = known[:3]
 		}
-		b.fault(s.Line, "unknown section type %s%s", Quote(s.Type), hint(s.Type, known))
+		b.bear(s.Line, ignores, "unknown section type %s%s", Quote(s.Type), hint(s.Type, known))
 	}
 }
 
-// only allows one section of a type.
+// only wants one section of a type.
 func (b *builder) only(s *Section) {
 	if first, again := b.single[s.Type]; again {
-		b.fault(s.Line, "%s: there is such a section on line %d already: want one", s.Type, first)
+		b.bear(s.Line, "reads both, and of an option in both this one",
+			"%s: there is such a section on line %d already: want one", s.Type, first)
 		return
 	}
 	b.single[s.Type] = s.Line
 }
 
-// apply gives every option of a section to its entry in the table.
-func apply[T any](b *builder, s *Section, label string, table []option[T], into T) {
+// apply gives every option of a section to its entry in the table, and reports
+// whether the section is worth nothing without one whose value is wrong.
+func apply[T any](b *builder, s *Section, label string, table []option[T], into T) (dropped bool) {
 	for i := range s.Options {
 		opt := &s.Options[i]
 		at := slices.IndexFunc(table, func(o option[T]) bool { return o.spelling(b.src.Classic) == opt.Name })
+		if at < 0 && opt.Variable {
+			continue
+		}
 		if at < 0 {
 			var known []string
 			for j := range table {
 				known = append(known, table[j].spelling(b.src.Classic))
 			}
-			b.fault(opt.Line, "%s: unknown option %s%s", label, Quote(opt.Name), hint(opt.Name, known))
+			b.bear(opt.Line, ignores, "%s: unknown option %s%s", label, Quote(opt.Name), hint(opt.Name, known))
 			continue
 		}
-		table[at].set(into, &input{b, label, opt})
+		// UCI files had no such section before.
+		ours := table[at].ours || s.Type == "hooks" && !b.src.Classic
+		in := &input{builder: b, label: label, opt: opt, ours: ours, drop: table[at].drop}
+		table[at].set(into, in)
+		dropped = dropped || in.dropped
 	}
+	return dropped
 }
 
 // name gives a section its name and its label in messages. n counts the
@@ -153,15 +179,71 @@ func (b *builder) broker(s *Section) {
 		b.fault(s.Line, "%s: want at most %d broker sections", d.label, maxBrokers)
 	}
 	before := len(b.faults)
-	apply(b, s, d.label, brokerOptions, d)
+	if apply(b, s, d.label, brokerOptions, d) {
+		d.left = true
+	}
 	b.rate(d, &d.PerIP, "connection_rate_limit_per_ip")
 	b.rate(d, &d.PerUUID, "connection_rate_limit_per_uuid")
+	b.discovery(d)
+	b.patience(d)
 	if last := uint64(d.TunnelIDBase) + uint64(d.MaxTunnels) - 1; last > maxTunnelID {
-		b.fault(s.line("tunnel_id_base", "max_tunnels"), "%s: tunnel_id_base %d with max_tunnels %d ends at %d: want %d at most",
-			d.label, d.TunnelIDBase, d.MaxTunnels, last, maxTunnelID)
+		most := maxTunnelID + 1 - int(d.TunnelIDBase)
+		b.bear(s.line("tunnel_id_base", "max_tunnels"), fmt.Sprintf("takes max_tunnels %d", most),
+			"%s: tunnel_id_base %d with max_tunnels %d ends at %d: want %d at most", d.label, d.TunnelIDBase, d.MaxTunnels, last, maxTunnelID)
+		d.MaxTunnels = most
 	}
+	wrong := b.faults[before:]
+	if !d.enabled {
+		for i := range wrong {
+			wrong[i].Start = leavesAll + ", as it is not enabled"
+		}
+	}
+	d.faults = [2]int{before, len(b.faults)}
 	// What is wrong in itself is not compared with others.
-	d.enabled = d.enabled && len(b.faults) == before
+	d.enabled = d.enabled && !d.left && !wrong.Stop()
+}
+
+// discovery gives a file that switches discovery off the old way what that was: the
+// MTU of a broker that never discovers.
+func (b *builder) discovery(d *draft) {
+	switch at := d.section.line("pmtu_discovery"); {
+	case d.section.has("pmtu_discovery") && d.section.has("pmtu"):
+		b.notice(at, "%s: pmtu_discovery is obsolete and ignored: pmtu says it", d.label)
+	case !d.discovery:
+		d.PMTU = oldMTU
+		b.notice(at, "%s: pmtu_discovery is obsolete: switched off it means pmtu '%d', which is what to write", d.label, oldMTU)
+	case d.section.has("pmtu_discovery"):
+		b.notice(at, "%s: pmtu_discovery is obsolete and ignored: the MTU is discovered where pmtu is 0", d.label)
+	}
+}
+
+// oldMTU is what tunnels of the reference broker have as long as nothing else is
+// discovered: 1500 without the headers of IPv4, UDP, L2TPv3 and Ethernet.
+const oldMTU = 1446
+
+// patience says how long a full broker's clients wait after a restart, where that
+// is more than a few minutes.
+func (b *builder) patience(d *draft) {
+	const few = 5 * time.Minute
+	if whole := d.RateInterval * time.Duration(d.MaxTunnels); d.enabled && whole > few {
+		b.notice(d.section.line("connection_rate_limit", "max_tunnels"),
+			"%s: connection_rate_limit lets one tunnel in every %s s: after a restart %d nodes, as many as max_tunnels allows, "+
+				"take %s to come back; with %s it is five minutes", d.label, formatSeconds(d.RateInterval), d.MaxTunnels, spoken(whole),
+			formatSeconds((few / time.Duration(d.MaxTunnels)).Truncate(time.Millisecond)))
+	}
+}
+
+// spoken gives a time of minutes to days in two units at most.
+func spoken(d time.Duration) string {
+	minutes := int(d.Round(time.Minute) / time.Minute)
+	days, hours, minutes := minutes/1440, minutes/60%24, minutes%60
+	switch {
+	case days > 0:
+		return fmt.Sprintf("%d days %d hours", days, hours)
+	case hours > 0:
+		return fmt.Sprintf("%d hours %d minutes", hours, minutes)
+	}
+	return fmt.Sprintf("%d minutes", minutes)
 }
 
 // rate switches a limit off of which one half is missing, as the reference
@@ -185,4 +267,11 @@ func (s *Section) line(options ...string) int {
 		}
 	}
 	return s.Line
+}
+
+// has reports whether the section has a value for an option.
+func (s *Section) has(option string) bool {
+	return slices.ContainsFunc(s.Options, func(o Option) bool {
+		return o.Name == option && slices.ContainsFunc(o.Values, func(v Value) bool { return strings.TrimSpace(v.Text) != "" })
+	})
 }

@@ -2,8 +2,8 @@
 // one validator that makes it.
 //
 // It is pure: no files, no clock. The readers in config/uci and config/classic
-// turn a file into a list of [Option]; [Build] checks that list and returns a
-// [Config], or every fault of the file at once as [Faults].
+// turn a text into a list of [Option]; [Build] checks that list and returns a
+// [Config], and every fault of the file at once as [Faults].
 package config
 
 import (
@@ -23,6 +23,8 @@ type Config struct {
 	Bridges []Bridge
 	Hooks   Hooks
 	Log     Log
+	// Faults are those of the file that a start bears, in file order.
+	Faults Faults
 	// Notices are things to log once: options that are obsolete or have no
 	// effect, each as one line with file and line number, in file order.
 	Notices []string
@@ -41,6 +43,8 @@ type Broker struct {
 	// otherwise it may hold 0.0.0.0 (any IPv4) or :: (any IPv6). No zone, no
 	// IPv4-mapped form.
 	Addresses []netip.Addr
+	// Names are names of hosts that stand for addresses, until [Config.Resolve].
+	Names []string
 	// Ports is never empty and has no duplicates, in file order.
 	Ports []uint16
 	// MaxTunnels is how many tunnels may stand at once, 1–65535.

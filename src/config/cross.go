@@ -11,18 +11,24 @@ func (b *builder) bridge(s *Section) {
 	d.Name, d.label = b.name(s, len(b.bridges))
 	b.bridges = append(b.bridges, d)
 	before := len(b.faults)
-	apply(b, s, d.label, bridgeOptions, d)
-	if len(b.faults) > before {
+	d.left = apply(b, s, d.label, bridgeOptions, d)
+	if d.Interface == "" && !d.left {
+		d.left = true
+		b.bear(s.Line, leavesAll, "%s: interface is missing: want a bridge or a batman-adv interface", d.label)
+	}
+	if d.left || b.faults[before:].Stop() {
 		return
 	}
-	if d.Interface == "" {
-		b.fault(s.Line, "%s: interface is missing: want a bridge or a batman-adv interface", d.label)
-	}
 	for _, e := range b.bridges[:len(b.bridges)-1] {
-		if e.line > 0 && d.MTU == e.MTU && d.Broker == e.Broker && (len(d.Ports)+len(e.Ports) == 0 || common(d.Ports, e.Ports)) {
-			b.fault(s.Line, "%s: the section on line %d takes the same tunnels: give one of them another mtu, port or broker", d.label, e.line)
-			return
+		if e.line == 0 || e.left || d.MTU != e.MTU || d.Broker != e.Broker || len(d.Ports)+len(e.Ports) > 0 && !common(d.Ports, e.Ports) {
+			continue
 		}
+		start := "takes this one alone" // as the scripts of the OpenWrt package did
+		if len(d.Ports) > 0 {
+			start = ""
+		}
+		b.bear(s.Line, start, "%s: the section on line %d takes the same tunnels: give one of them another mtu, port or broker", d.label, e.line)
+		e.left = true
 	}
 	d.line = s.Line
 }
@@ -35,6 +41,9 @@ func (b *builder) attach() {
 		known = append(known, d.Name)
 	}
 	for _, d := range b.bridges {
+		if d.left {
+			continue
+		}
 		at := slices.Index(known, d.Broker)
 		if d.Broker != "" && at < 0 {
 			b.fault(d.brokerLine, "%s: broker %s: want the name of a broker section%s", d.label, Quote(d.Broker), hint(d.Broker, known))
@@ -72,16 +81,14 @@ func (b *builder) overlaps() {
 
 // compare finds what broker d shares with the earlier broker e.
 func (b *builder) compare(d, e *draft) {
-	if d.shareAddress(e) {
-		for i, p := range d.Ports {
-			if slices.Contains(e.Ports, p) {
-				line := d.section.Line
-				if d.portLine != nil {
-					line = d.portLine[i]
-				}
-				b.fault(line, "%s: port '%d': %s on line %d listens there too: want another port, address or interface",
-					d.label, p, e.label, e.section.Line)
+	for i, p := range d.Ports {
+		if d.meets(&e.Broker, p) {
+			line := d.section.Line
+			if d.portLine != nil {
+				line = d.portLine[i]
 			}
+			b.fault(line, "%s: port '%d': %s on line %d listens there too: want another port, address or interface",
+				d.label, p, e.label, e.section.Line)
 		}
 	}
 	if int(d.TunnelIDBase) < int(e.TunnelIDBase)+e.MaxTunnels && int(e.TunnelIDBase) < int(d.TunnelIDBase)+d.MaxTunnels {
@@ -92,13 +99,16 @@ func (b *builder) compare(d, e *draft) {
 	}
 }
 
-// shareAddress tells whether a datagram could be for both. A wildcard on one
-// interface does not meet anything on another one. Two names may still stand
+// meets reports whether a datagram to this port could be for both. A wildcard on
+// one interface does not meet anything on another one. Two names may still stand
 // for the same device (one netifd's, one the kernel's): that shows when the
 // daemon binds.
-func (d *draft) shareAddress(e *draft) bool {
-	apart := d.Interface != "" && e.Interface != "" && d.Interface != e.Interface
-	for _, x := range d.addresses() {
+func (b *Broker) meets(e *Broker, port uint16) bool {
+	if !slices.Contains(b.Ports, port) || !slices.Contains(e.Ports, port) {
+		return false
+	}
+	apart := b.Interface != "" && e.Interface != "" && b.Interface != e.Interface
+	for _, x := range b.addresses() {
 		for _, y := range e.addresses() {
 			wild := x.IsUnspecified() || y.IsUnspecified()
 			if x == y && !wild || wild && x.Is4() == y.Is4() && !apart {
@@ -110,8 +120,53 @@ func (d *draft) shareAddress(e *draft) bool {
 }
 
 func (b *Broker) addresses() []netip.Addr {
-	if len(b.Addresses) == 0 {
+	if len(b.Addresses)+len(b.Names) == 0 {
 		return []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 	}
 	return b.Addresses
+}
+
+// served stops a start where the sections that it would leave out are all there are.
+func (b *builder) served() {
+	if len(b.cfg.Brokers) > 0 {
+		return
+	}
+	for _, d := range b.brokers {
+		for i := d.faults[0]; i < d.faults[1] && d.left; i++ {
+			if b.faults[i].Start == leavesAll {
+				b.faults[i].Start = ""
+			}
+		}
+	}
+}
+
+// idle notes bridge sections that no tunnel can ever have: others fit better, or no
+// broker section has such tunnels.
+func (b *builder) idle() {
+	used := make(map[*Bridge]bool)
+	for i := range b.cfg.Brokers {
+		k := &b.cfg.Brokers[i]
+		mtus := []int{k.PMTU}
+		if k.PMTU == 0 {
+			mtus[0] = minMTU + 1 // for all that no section names
+			for _, e := range b.cfg.Bridges {
+				if e.MTU <= oldMTU {
+					mtus = append(mtus, e.MTU)
+				}
+			}
+		}
+		for _, mtu := range mtus {
+			for _, port := range k.Ports {
+				used[b.cfg.BridgeFor(k.Name, mtu, port)] = true
+			}
+		}
+	}
+	for i := range b.cfg.Bridges {
+		e := &b.cfg.Bridges[i]
+		if len(b.cfg.Brokers) > 0 && !used[e] {
+			at := slices.IndexFunc(b.bridges, func(d *bridgeDraft) bool { return d.Name == e.Name })
+			b.notice(b.bridges[at].line, "%s: no tunnel can have it: see mtu, port and broker, and pmtu of the broker section; "+
+				"tunnels have %d–%d where the MTU is discovered", b.bridges[at].label, minMTU, oldMTU)
+		}
+	}
 }

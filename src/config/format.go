@@ -48,6 +48,9 @@ func (w *uciWriter) broker(b *Broker) {
 	for _, a := range b.Addresses {
 		w.line("list", "address", a.String())
 	}
+	for _, name := range b.Names {
+		w.line("list", "address", name)
+	}
 	w.ports(b.Ports)
 	w.number("max_tunnels", uint64(b.MaxTunnels))
 	w.number("tunnel_id_base", uint64(b.TunnelIDBase))

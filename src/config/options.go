@@ -27,6 +27,8 @@ const (
 type option[T any] struct {
 	name    string
 	classic string // where the classic file has another name
+	ours    bool   // the Python broker had none of that name, see input
+	drop    bool   // see input
 	set     func(T, *input)
 }
 
@@ -40,15 +42,18 @@ func (o *option[T]) spelling(classic bool) string {
 // draft is a broker section while it is checked.
 type draft struct {
 	Broker
-	enabled  bool
-	section  *Section
-	label    string
-	portLine []int // of each port
+	enabled   bool
+	left      bool   // out, as without something in it it is worth nothing
+	faults    [2]int // its own: from, to
+	section   *Section
+	label     string
+	portLine  []int // of each port
+	discovery bool  // of the MTU, by an option of old files
 }
 
 var brokerOptions = []option[*draft]{
-	{name: "enabled", set: func(d *draft, in *input) { in.flag(&d.enabled) }},
-	{name: "interface", set: func(d *draft, in *input) { in.device(&d.Interface, maxInterface) }},
+	{name: "enabled", ours: true, set: func(d *draft, in *input) { in.flag(&d.enabled) }},
+	{name: "interface", drop: true, set: func(d *draft, in *input) { in.device(&d.Interface, maxInterface) }},
 	{name: "address", set: (*draft).addAddresses},
 	{name: "port", set: (*draft).addPorts},
 	{name: "max_tunnels", set: func(d *draft, in *input) { number(in, &d.MaxTunnels, false, 1, maxTunnelID, "") }},
@@ -63,58 +68,66 @@ var brokerOptions = []option[*draft]{
 	}},
 	{name: "connection_rate_limit_per_ip_count", set: func(d *draft, in *input) { in.count(&d.PerIP) }},
 	{name: "connection_rate_limit_per_ip_time", set: func(d *draft, in *input) { in.window(&d.PerIP) }},
-	{name: "connection_rate_limit_per_uuid_count", set: func(d *draft, in *input) { in.count(&d.PerUUID) }},
-	{name: "connection_rate_limit_per_uuid_time", set: func(d *draft, in *input) { in.window(&d.PerUUID) }},
-	{name: "uuid_policy", set: func(d *draft, in *input) {
+	{name: "connection_rate_limit_per_uuid_count", ours: true, set: func(d *draft, in *input) { in.count(&d.PerUUID) }},
+	{name: "connection_rate_limit_per_uuid_time", ours: true, set: func(d *draft, in *input) { in.window(&d.PerUUID) }},
+	{name: "uuid_policy", ours: true, set: func(d *draft, in *input) {
 		in.word([]string{"any", "replace", "refuse"}, func(i int) { d.UUIDPolicy = UUIDPolicy(i) })
 	}},
-	{name: "allow_list", set: func(d *draft, in *input) { in.path(&d.AllowList) }},
-	{name: "deny_list", set: func(d *draft, in *input) { in.path(&d.DenyList) }},
-	{name: "bandwidth_down_max", set: func(d *draft, in *input) { in.bandwidth(&d.BandwidthDownMax) }},
-	{name: "bandwidth_down_default", set: func(d *draft, in *input) { in.bandwidth(&d.BandwidthDownDefault) }},
-	{name: "answer_rate_limit", set: func(d *draft, in *input) { number(in, &d.AnswerRate, false, 0, 1000000, " a second") }},
+	{name: "allow_list", ours: true, set: func(d *draft, in *input) { in.path(&d.AllowList) }},
+	{name: "deny_list", ours: true, set: func(d *draft, in *input) { in.path(&d.DenyList) }},
+	{name: "bandwidth_down_max", ours: true, set: func(d *draft, in *input) { in.bandwidth(&d.BandwidthDownMax) }},
+	{name: "bandwidth_down_default", ours: true, set: func(d *draft, in *input) { in.bandwidth(&d.BandwidthDownDefault) }},
+	{name: "answer_rate_limit", ours: true, set: func(d *draft, in *input) { number(in, &d.AnswerRate, false, 0, 1000000, " a second") }},
 	obsolete[*draft]("max_cookies", "cookies take no memory"),
 	obsolete[*draft]("port_base", "every tunnel uses the broker's own port"),
 	obsolete[*draft]("namespace", "several brokers are several sections"),
 	obsolete[*draft]("check_modules", "the kernel is asked at start"),
-	obsolete[*draft]("pmtu_discovery", "set pmtu to a fixed MTU to switch discovery off"),
+	older("pmtu_discovery", func(d *draft, in *input) { in.flag(&d.discovery) }),
 }
 
 // bridgeDraft is a bridge section while it is checked.
 type bridgeDraft struct {
 	Bridge
 	label      string
-	line       int // of the section
+	line       int  // of the section, 0 where it is wrong
+	left       bool // out, for another one or as it is worth nothing
 	brokerLine int
 	portLine   []int // of each port
 }
 
 var bridgeOptions = []option[*bridgeDraft]{
-	{name: "mtu", set: func(d *bridgeDraft, in *input) { number(in, &d.MTU, true, minMTU, maxMTU, "") }},
-	{name: "interface", set: func(d *bridgeDraft, in *input) { in.device(&d.Interface, maxDevice) }},
+	{name: "mtu", drop: true, set: func(d *bridgeDraft, in *input) { number(in, &d.MTU, true, minMTU, maxMTU, "") }},
+	{name: "interface", drop: true, set: func(d *bridgeDraft, in *input) { in.device(&d.Interface, maxDevice) }},
 	{name: "isolate", set: func(d *bridgeDraft, in *input) { in.flag(&d.Isolate) }},
-	{name: "broker", set: func(d *bridgeDraft, in *input) {
+	{name: "broker", ours: true, set: func(d *bridgeDraft, in *input) {
 		if v, ok := in.one(); ok {
 			d.Broker, d.brokerLine = v.Text, v.Line
 		}
 	}},
-	{name: "port", set: func(d *bridgeDraft, in *input) { d.Ports, d.portLine = in.ports() }},
+	{name: "port", ours: true, set: func(d *bridgeDraft, in *input) { d.Ports, d.portLine = in.ports() }},
 }
 
 var hookOptions = func() []option[*Hooks] {
 	table := []option[*Hooks]{
-		{name: "directory", set: func(h *Hooks, in *input) { in.path(&h.Directory) }},
-		{name: "timeout", set: func(h *Hooks, in *input) { in.seconds(&h.Timeout, false, time.Second, time.Hour) }},
-		{name: "parallel", set: func(h *Hooks, in *input) { number(in, &h.Parallel, false, 1, maxParallel, "") }},
-		{name: "verify_timeout_accept", set: func(h *Hooks, in *input) { in.flag(&h.VerifyTimeoutAccept) }},
-		{name: "verify_cache", set: func(h *Hooks, in *input) { in.seconds(&h.VerifyCache, true, time.Second, forever) }},
-		{name: "least_privilege", set: func(h *Hooks, in *input) { in.flag(&h.LeastPrivilege) }},
+		{name: "directory", ours: true, set: func(h *Hooks, in *input) { in.path(&h.Directory) }},
+		{name: "timeout", ours: true, set: func(h *Hooks, in *input) { in.seconds(&h.Timeout, false, time.Second, time.Hour) }},
+		{name: "parallel", ours: true, set: func(h *Hooks, in *input) { number(in, &h.Parallel, false, 1, maxParallel, "") }},
+		{name: "verify_timeout_accept", ours: true, set: func(h *Hooks, in *input) { in.flag(&h.VerifyTimeoutAccept) }},
+		{name: "verify_cache", ours: true, set: func(h *Hooks, in *input) { in.seconds(&h.VerifyCache, true, time.Second, forever) }},
+		{name: "least_privilege", ours: true, set: func(h *Hooks, in *input) { in.flag(&h.LeastPrivilege) }},
 	}
 	for e := Event(0); e < EventCount; e++ {
-		table = append(table, option[*Hooks]{e.option(), e.String(),
-			func(h *Hooks, in *input) { in.path(&h.Program[e]) }})
+		table = append(table, option[*Hooks]{name: e.option(), classic: e.String(), ours: e == EventVerify,
+			set: func(h *Hooks, in *input) { in.program(&h.Program[e]) }})
 	}
-	return table
+	// What broker.connection-rate-limit was called before a release had it.
+	return append(table, option[*Hooks]{name: "broker_tunnel_connection_threshold", classic: "broker.tunnel-connection-threshold",
+		set: func(h *Hooks, in *input) {
+			in.remark("is the old name of broker.connection-rate-limit")
+			if h.Program[EventRateLimit] == "" {
+				in.program(&h.Program[EventRateLimit])
+			}
+		}})
 }()
 
 // option is the name of the event's option in UCI, where names have neither
@@ -125,23 +138,30 @@ func (e Event) option() string {
 
 var logOptions = []option[*Log]{
 	{name: "verbosity", set: func(l *Log, in *input) {
-		// The last three are further names that Python's logging knows.
-		in.word([]string{"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL", "WARN"}, func(i int) {
-			l.Level = [...]Level{Debug, Info, Warning, Error, Error, Error, Warning}[i]
+		// The last four are further names that Python's logging knows. The last one
+		// left the level to the root logger.
+		in.word([]string{"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL", "WARN", "NOTSET"}, func(i int) {
+			l.Level = [...]Level{Debug, Info, Warning, Error, Error, Error, Warning, Warning}[i]
 		})
 	}},
 	{name: "log_ip_addresses", set: func(l *Log, in *input) { in.flag(&l.Addresses) }},
-	{name: "log_uuids", set: func(l *Log, in *input) {
+	{name: "log_uuids", ours: true, set: func(l *Log, in *input) {
 		shown := true
 		in.flag(&shown)
 		l.HideUUIDs = !shown
 	}},
 	obsolete[*Log]("filename", "the log goes to standard error"),
+	obsolete[*Log]("script_log", "what hooks print is in the log"),
 }
 
 // obsolete is an option that older files have and that means nothing here.
 func obsolete[T any](name, why string) option[T] {
-	return option[T]{name: name, set: func(_ T, in *input) { in.remark("is obsolete and ignored: " + why) }}
+	return older(name, func(_ T, in *input) { in.remark("is obsolete and ignored: " + why) })
+}
+
+// older is an option that older files have and nobody should write any more.
+func older[T any](name string, set func(T, *input)) option[T] {
+	return option[T]{name: name, set: set}
 }
 
 func (in *input) count(r *Rate) { number(in, &r.Count, false, 0, 1000000, "") }
@@ -152,26 +172,58 @@ func (in *input) window(r *Rate) { in.seconds(&r.Time, true, time.Millisecond, f
 func (in *input) bandwidth(dst *uint32) { number(in, dst, false, 0, 100000000, " kbit/s") }
 
 func (d *draft) addAddresses(in *input) {
+	found, before := 0, len(in.faults)
 	in.list(maxListed, func(v Value) bool {
-		a, ok := parseAddress(v.Text)
-		if !ok {
-			in.refuse(v, "an IPv4 or IPv6 address of this host, not multicast, not IPv6 link-local, without zone")
+		if hostName(v.Text) {
+			found++
+			if slices.Contains(d.Names, v.Text) {
+				return false
+			}
+			d.Names = append(d.Names, v.Text)
 			return true
 		}
-		// A wildcard covers what else there is of its family.
-		covered := func(x, by netip.Addr) bool { return x == by || by.IsUnspecified() && x.Is4() == by.Is4() }
-		if slices.ContainsFunc(d.Addresses, func(b netip.Addr) bool { return covered(a, b) }) {
-			return false
+		a, ok := parseAddress(v.Text)
+		if !ok {
+			in.refuse(v, "an IPv4 or IPv6 address of this host, not multicast, not IPv6 link-local, without zone; or its name", leavesOut)
+			return true
 		}
-		d.Addresses = slices.DeleteFunc(d.Addresses, func(b netip.Addr) bool { return covered(b, a) })
-		d.Addresses = append(d.Addresses, a)
-		return true
+		found++
+		return d.Listen(a)
 	})
+	in.none(found, before, &d.left)
+}
+
+// Listen adds an address, and reports whether it was not among those there are. A
+// wildcard covers what else there is of its family.
+func (b *Broker) Listen(a netip.Addr) bool {
+	covered := func(x, by netip.Addr) bool { return x == by || by.IsUnspecified() && x.Is4() == by.Is4() }
+	if slices.ContainsFunc(b.Addresses, func(by netip.Addr) bool { return covered(a, by) }) {
+		return false
+	}
+	b.Addresses = slices.DeleteFunc(b.Addresses, func(x netip.Addr) bool { return covered(x, a) })
+	b.Addresses = append(b.Addresses, a)
+	return true
 }
 
 func (d *draft) addPorts(in *input) {
-	if d.Ports, d.portLine = in.ports(); d.Ports == nil {
+	before := len(in.faults)
+	d.Ports, d.portLine = in.ports()
+	in.none(len(d.Ports), before, &d.left)
+	if d.Ports == nil {
 		d.Ports = defaultPorts()
+	}
+}
+
+// none leaves a section out of whose list nothing was right. before is how many
+// faults there were before the list.
+func (in *input) none(right, before int, left *bool) {
+	wrong := in.faults[before:]
+	if right > 0 || len(wrong) == 0 {
+		return
+	}
+	*left = true
+	for i := range wrong {
+		wrong[i].Start = leavesAll
 	}
 }
 
@@ -180,7 +232,7 @@ func (in *input) ports() (ports []uint16, lines []int) {
 	in.list(maxListed, func(v Value) bool {
 		p, ok := parsePort(v.Text)
 		if !ok {
-			in.refuse(v, span(false, 1, 65535))
+			in.refuse(v, span(false, 1, 65535), leavesOut)
 			return true
 		}
 		if slices.Contains(ports, p) {

@@ -2,22 +2,9 @@ package config
 
 import (
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 )
-
-// MaxSize is the largest file that a reader takes, in bytes. A full
-// configuration has a few thousand.
-const MaxSize = 1 << 20
-
-// ReadAll reads a whole configuration file and refuses one over [MaxSize].
-func ReadAll(r io.Reader) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
-	if err == nil && len(text) > MaxSize {
-		err = fmt.Errorf("larger than %d bytes", MaxSize)
-	}
-	return text, err
-}
 
 // Source is one file as a reader gives it to [Build].
 type Source struct {
@@ -26,6 +13,9 @@ type Source struct {
 	// Classic marks the INI file of the reference broker: the hooks have
 	// dotted names and some defaults differ.
 	Classic bool
+	// Folder is the absolute path of the folder that the file is in, "" where that
+	// is not known. Hooks' relative paths in a classic file begin there.
+	Folder string
 	// Sections in file order. In UCI a name stands for one section only.
 	Sections []Section
 	// Faults that the reader found itself.
@@ -48,6 +38,9 @@ type Option struct {
 	// Values in file order. None, or only empty ones, means that the option
 	// keeps its default, as in UCI.
 	Values []Value
+	// Variable marks what is there for others to refer to: it is no fault where
+	// nothing has such an option.
+	Variable bool
 }
 
 // Value is one value of an option, as it stands in the file without quotes.
@@ -59,16 +52,33 @@ type Value struct {
 // Fault is one thing that is wrong in a file.
 type Fault struct {
 	File string
-	Line int // from 1
+	Line int // from 1; 0 where it is of no line
 	Text string
+	// Start is what a start does all the same: "takes 1280", "leaves the section
+	// out". "" where there is nothing safe that it could do: then nothing starts.
+	Start string
 }
 
 // Error gives "file:line: text", on one line.
 func (f Fault) Error() string {
+	if f.Line == 0 {
+		return f.File + ": " + f.Text
+	}
 	return fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Text)
 }
 
-// Faults is everything that is wrong in a file, in file order.
+// Report gives what Error gives and, in brackets, what a start makes of it.
+func (f Fault) Report() string {
+	if f.Start == "" {
+		return f.Error()
+	}
+	return f.Error() + " (a start " + f.Start + ")"
+}
+
+// Faults is everything that is wrong in a file, in file order. Whoever reads a
+// configuration decides by it: check and convert name all of them; a start goes on
+// unless one of them stops it; a reload wants none that is not in force already,
+// see [Faults.Beyond].
 type Faults []Fault
 
 // Error gives one line for each fault.
@@ -78,6 +88,33 @@ func (f Faults) Error() string {
 		lines[i] = f[i].Error()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Stop reports whether one of the faults stops a start.
+func (f Faults) Stop() bool {
+	return slices.ContainsFunc(f, func(f Fault) bool { return f.Start == "" })
+}
+
+// Beyond gives the faults that are not among the known ones, wherever in the file
+// those were.
+func (f Faults) Beyond(known Faults) Faults {
+	var beyond Faults
+	for _, fault := range f {
+		if !slices.ContainsFunc(known, func(k Fault) bool { return k.Start == fault.Start && k.anywhere() == fault.anywhere() }) {
+			beyond = append(beyond, fault)
+		}
+	}
+	return beyond
+}
+
+// anywhere is the text without the numbers of lines that it names.
+func (f Fault) anywhere() string {
+	const sign = " on line "
+	parts := strings.Split(f.Text, sign)
+	for i := 1; i < len(parts); i++ {
+		parts[i] = strings.TrimLeft(parts[i], "0123456789")
+	}
+	return strings.Join(parts, sign)
 }
 
 func (f Faults) sort() {

@@ -3,28 +3,47 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
-	"time"
 )
 
 // input is an option on its way into the Config. Its methods check the value
-// and store it; what is wrong becomes a fault and leaves the default.
+// and store it; what is wrong becomes a fault. A start then has the nearest value
+// that is allowed, or else the default.
 type input struct {
 	*builder
 	label string // of the section
 	opt   *Option
+	ours  bool // the Python broker had no such option: what is wrong stops a start
+	drop  bool // without a right value the section is worth nothing
+
+	dropped bool // it had none
 }
 
-func (in *input) refuse(v Value, want string) {
-	in.fault(v.Line, "%s: %s %s: want %s", in.label, in.opt.Name, Quote(v.Text), want)
+// What a start does where it can't go by a value.
+const (
+	takesDefault = "takes the default"
+	leavesOut    = "leaves it out"
+	leavesAll    = "leaves the section out"
+	ignores      = "ignores it"
+)
+
+// refuse says what is wanted instead of a value, and what a start does.
+func (in *input) refuse(v Value, want, start string) {
+	switch {
+	case in.ours:
+		start = ""
+	case in.drop:
+		in.dropped, start = true, leavesAll
+	}
+	in.bear(v.Line, start, "%s: %s %s: want %s", in.label, in.opt.Name, Quote(v.Text), want)
 }
 
 func (in *input) remark(text string) {
 	in.notice(in.opt.Line, "%s: %s %s", in.label, in.opt.Name, text)
 }
 
-// one gives the option's only value; false where it has none or several.
+// one gives the option's only value, the last one of several; false where it has
+// none.
 func (in *input) one() (Value, bool) {
 	var found []Value
 	for _, v := range in.opt.Values {
@@ -35,11 +54,16 @@ func (in *input) one() (Value, bool) {
 	if len(found) == 0 {
 		return Value{}, false
 	}
+	last := found[len(found)-1]
 	if len(found) > 1 {
-		in.refuse(found[1], "one value only, there is "+Quote(found[0].Text)+" on line "+strconv.Itoa(found[0].Line))
-		return Value{}, false
+		start := "takes the last one"
+		if in.ours {
+			start = ""
+		}
+		in.bear(found[1].Line, start, "%s: %s %s: want one value only, there is %s on line %d",
+			in.label, in.opt.Name, Quote(found[1].Text), Quote(found[0].Text), found[0].Line)
 	}
-	return found[0], true
+	return last, true
 }
 
 // list calls add for each value. A value may itself be a list with commas or
@@ -50,11 +74,11 @@ func (in *input) list(most int, add func(Value) bool) {
 	for _, v := range in.opt.Values {
 		words := strings.FieldsFunc(v.Text, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
 		if len(words) == 0 && len(in.opt.Values) > 1 {
-			in.refuse(v, "a value")
+			in.refuse(v, "a value", leavesOut)
 		}
 		for _, w := range words {
 			if n++; n > most {
-				in.refuse(Value{v.Line, w}, fmt.Sprintf("at most %d of them", most))
+				in.refuse(Value{v.Line, w}, fmt.Sprintf("at most %d of them", most), "takes those before it")
 				return
 			}
 			if !add(Value{v.Line, w}) {
@@ -62,70 +86,6 @@ func (in *input) list(most int, add func(Value) bool) {
 			}
 		}
 	}
-}
-
-// number stores a whole number of low to high, or 0 where zero is allowed too.
-func number[T ~int | ~uint16 | ~uint32](in *input, dst *T, zero bool, low, high uint64, unit string) {
-	v, ok := in.one()
-	if !ok {
-		return
-	}
-	n, err := strconv.ParseUint(v.Text, 10, 32)
-	if err != nil || n > high || n < low && !(zero && n == 0) {
-		in.refuse(v, span(zero, low, high)+unit)
-		return
-	}
-	*dst = T(n)
-}
-
-func span(zero bool, low, high uint64) string {
-	s := fmt.Sprintf("%d–%d", low, high)
-	if zero && low > 0 {
-		s = "0 or " + s
-	}
-	return s
-}
-
-// seconds stores a decimal number of seconds of low to high, or 0 where zero is
-// allowed too.
-func (in *input) seconds(dst *time.Duration, zero bool, low, high time.Duration) {
-	v, ok := in.one()
-	if !ok {
-		return
-	}
-	d, ok := parseSeconds(v.Text)
-	if !ok || d > high || d < low && !(zero && d == 0) {
-		want := formatSeconds(low) + "–" + formatSeconds(high) + " seconds"
-		if zero {
-			want = "0 or " + want
-		}
-		in.refuse(v, want)
-		return
-	}
-	*dst = d
-}
-
-// parseSeconds reads digits, with a point among them or not; what is below a
-// nanosecond is left out. Not ParseFloat, which takes "inf" and hexadecimal, and
-// 17 kB of a router's flash.
-func parseSeconds(text string) (time.Duration, bool) {
-	whole, fraction, _ := strings.Cut(text, ".")
-	if whole+fraction == "" || strings.Trim(whole+fraction, "0123456789") != "" {
-		return 0, false
-	}
-	if whole = strings.TrimLeft(whole, "0"); len(whole) > 9 {
-		return 0, false
-	}
-	var d time.Duration
-	for _, c := range whole + (fraction + "000000000")[:9] {
-		d = 10*d + time.Duration(c-'0')
-	}
-	return d, true
-}
-
-// formatSeconds is the form of a time that seconds reads back.
-func formatSeconds(d time.Duration) string {
-	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64)
 }
 
 // flag stores a truth value: the words of UCI, which include those of Python's
@@ -141,12 +101,11 @@ func (in *input) flag(dst *bool) {
 	case "0", "no", "off", "false", "disabled":
 		*dst = false
 	default:
-		in.refuse(v, "0 or 1")
+		in.refuse(v, "0 or 1", takesDefault)
 	}
 }
 
-// word stores one of several words and reports whether it did; case is not
-// looked at.
+// word stores one of several words; case is not looked at.
 func (in *input) word(words []string, store func(i int)) {
 	v, ok := in.one()
 	if !ok {
@@ -158,7 +117,7 @@ func (in *input) word(words []string, store func(i int)) {
 			return
 		}
 	}
-	in.refuse(v, strings.Join(words, ", "))
+	in.refuse(v, strings.Join(words, ", "), takesDefault)
 }
 
 // path stores an absolute path. Whether it exists is seen when it is used.
@@ -168,10 +127,23 @@ func (in *input) path(dst *string) {
 		return
 	}
 	if v.Text[0] != '/' || !printable(v.Text) || len(v.Text) > 4095 {
-		in.refuse(v, "an absolute path")
+		in.refuse(v, "an absolute path", leavesOut)
 		return
 	}
 	*dst = v.Text
+}
+
+// program stores the path of a hook. The Python broker took a relative one, which
+// for a program that runs beside its file is relative to the file's folder.
+func (in *input) program(dst *string) {
+	v, ok := in.one()
+	if ok && in.src.Classic && v.Text[0] != '/' {
+		whole := strings.TrimSuffix(in.src.Folder, "/") + "/" + strings.TrimPrefix(v.Text, "./")
+		in.remark(Quote(v.Text) + " is taken as " + Quote(whole) + ", from the folder of this file")
+		in = &input{builder: in.builder, label: in.label, ours: in.ours,
+			opt: &Option{Name: in.opt.Name, Line: in.opt.Line, Values: []Value{{v.Line, whole}}}}
+	}
+	in.path(dst)
 }
 
 // device stores the name of an interface of at most most bytes. The kernel
@@ -183,15 +155,15 @@ func (in *input) device(dst *string, most int) {
 	}
 	name := strings.TrimPrefix(v.Text, NoDevice) // as FormatUCI writes it after ApplyDevices
 	if name == "" || len(name) > most || !printable(name) || strings.ContainsAny(name, " /:") || name == "." || name == ".." {
-		in.refuse(v, fmt.Sprintf("the name of an interface, at most %d bytes without blank, '/' and ':'", most))
+		in.refuse(v, fmt.Sprintf("the name of an interface, at most %d bytes without blank, '/' and ':'", most), leavesAll)
 		return
 	}
 	*dst = v.Text
 }
 
 func parsePort(s string) (uint16, bool) {
-	n, err := strconv.ParseUint(s, 10, 16)
-	return uint16(n), err == nil && n > 0
+	n, ok := parseNumber(s)
+	return uint16(n), ok && n > 0 && n <= 65535
 }
 
 // parseAddress takes what a socket can be bound to and a client can reach
@@ -201,4 +173,23 @@ func parseAddress(s string) (netip.Addr, bool) {
 	ok := err == nil && a.Zone() == "" && !a.Is4In6() && !a.IsMulticast() &&
 		!(a.Is6() && a.IsLinkLocalUnicast()) && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 	return a, ok
+}
+
+// hostName reports whether s can be the name of a host: letters, digits, hyphens
+// and underscores between dots, and a letter among them.
+func hostName(s string) bool {
+	letter := false
+	for _, label := range strings.Split(strings.TrimSuffix(s, "."), ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, c := range []byte(label) {
+			a := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+			letter = letter || a
+			if !a && !(c >= '0' && c <= '9') && c != '-' && c != '_' {
+				return false
+			}
+		}
+	}
+	return letter && len(s) < 254
 }

@@ -75,7 +75,7 @@ func TestCreateBeforeReload(t *testing.T) {
 		return d.config, nil
 	}
 	d.askFor(20000, "node")
-	if _, err := d.reload(); err != nil {
+	if _, err := d.reload(false); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -33,7 +33,8 @@ const (
 // Options says how a daemon runs.
 type Options struct {
 	Config *config.Config
-	// Read reads the configuration again, for a reload; nil: it can't be.
+	// Read reads the configuration again, for a reload, and returns what
+	// [config.Build] does; nil: it can't be.
 	Read func() (*config.Config, error)
 	Log  *logline.Logger
 	// NoDatapath accepts tunnels without making interfaces: for load tests of

@@ -22,14 +22,14 @@ func (d *Daemon) commandReload(c *control.Conn, args []string) {
 		c.Finish("", errors.New("reload takes no words"))
 		return
 	}
-	text, err := d.reload()
+	text, err := d.reload(false)
 	c.Finish(text, err)
 }
 
 // reload reads the configuration again and applies what has changed. Tunnels of
 // sections that have not changed notice nothing. The text says what was done, and
 // what was not; with an error, which holds every fault, nothing was.
-func (d *Daemon) reload() (text string, err error) {
+func (d *Daemon) reload(upgraded bool) (text string, err error) {
 	if d.stopBy != 0 {
 		return "", errStopping
 	}
@@ -40,10 +40,7 @@ func (d *Daemon) reload() (text string, err error) {
 	if d.read == nil {
 		err = errNoReader
 	} else {
-		var c *config.Config
-		if c, err = d.read(); err == nil {
-			next, err = d.plan(c)
-		}
+		next, err = d.readStrictly(upgraded)
 	}
 	if err != nil {
 		for _, fault := range faultsOf(err) {
@@ -114,22 +111,6 @@ func (d *Daemon) plan(c *config.Config) (*reloading, error) {
 	return next, errors.Join(faults...)
 }
 
-// faultsOf gives the faults of an error one by one.
-func faultsOf(err error) []error {
-	if several, ok := err.(interface{ Unwrap() []error }); ok {
-		return several.Unwrap()
-	}
-	faults, ok := err.(config.Faults)
-	if !ok {
-		return []error{err}
-	}
-	all := make([]error, len(faults))
-	for i := range faults {
-		all[i] = faults[i]
-	}
-	return all
-}
-
 // keepRights names what can't change any more about the rights of hooks: those that
 // were given up are gone, and those that were not are kept for them.
 func (d *Daemon) keepRights(next *reloading) {
@@ -155,9 +136,7 @@ func (d *Daemon) named(name string) *section {
 // apply brings a configuration into force.
 func (d *Daemon) apply(next *reloading) string {
 	var said strings.Builder
-	for _, notice := range next.config.Notices {
-		d.log.Warn(notice)
-	}
+	d.warnOf(next.config)
 	bridges := slices.ContainsFunc(next.changes, func(c config.Change) bool { return strings.HasPrefix(c.Section, "bridge ") })
 	draining, rate := d.draining()
 	d.config = next.config

@@ -236,6 +236,6 @@ func (d *Daemon) resume(c *past) {
 		d.control.Adopt(c.Caller).Finish(fmt.Sprintf("Upgraded from %s to %s, %d tunnels stand.\n", c.Version, d.version, tunnels), nil)
 	}
 	if d.read != nil { // the file may have changed
-		_, _ = d.reload()
+		_, _ = d.reload(true)
 	}
 }

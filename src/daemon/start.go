@@ -53,9 +53,7 @@ func start(o Options) (_ *Daemon, err error) {
 	}
 	d.now = d.clock.now()
 	d.started, d.version = d.now, o.Version
-	for _, notice := range c.Notices {
-		d.log.Warn(notice)
-	}
+	d.warnOf(c)
 	if d.poller, err = poll.New(); err != nil {
 		return nil, err
 	}

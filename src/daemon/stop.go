@@ -36,7 +36,7 @@ func (d *Daemon) collectSignals() {
 		case s := <-d.signals:
 			switch {
 			case s == unix.SIGHUP:
-				_, _ = d.reload() // the log has what came of it
+				_, _ = d.reload(false) // the log has what came of it
 			case s == unix.SIGUSR2:
 				if err := d.upgrade(nil); err != nil {
 					d.log.Error("not upgraded", "error", err)

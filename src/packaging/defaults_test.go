@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"tunneldigger/src/config/file"
 	"tunneldigger/src/config/uci"
 )
 
@@ -70,6 +71,10 @@ config bridge
 	option interface 'br-mesh'
 
 ` + hooks},
+		{"without discovery", "config broker 'x'\n\toption pmtu_discovery '0'\n\toption interface 'wan'\n",
+			"config broker 'x'\n\toption pmtu '1446'\n\toption interface 'wan'\n\n" + hooks},
+		{"without discovery, with pmtu", "config broker 'x'\n\toption pmtu_discovery 'off'\n\toption pmtu '1400'\n",
+			"config broker 'x'\n\toption pmtu '1400'\n\n" + hooks},
 		{"switched on, on loopback", "config broker 'x'\n\toption enabled '1'\n\toption interface 'loopback'\n",
 			"config broker 'x'\n\toption enabled '1'\n\n" + hooks},
 		{"hooks of its own", "config broker 'x'\n\toption interface 'wan'\n\nconfig hooks\n\toption timeout '5'\n",
@@ -94,7 +99,7 @@ config bridge
 					t.Fatalf("after run %d:\n%s\nwant:\n%s", run, text, test.after)
 				}
 			}
-			c, err := uci.Read(filepath.Dir(path))
+			c, err := file.UCI(filepath.Dir(path))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -25,7 +25,7 @@ type router struct {
 // The broker's program: "faults" is what check finds, "refuses" why it does not do what it is asked for.
 const program = `#!/bin/sh
 if [ "$1" = check ]; then
-	[ "$*" = "check -c $ROOT/etc/config" ] || exit 2
+	[ "$*" = "check -c $ROOT/etc/config" ] || [ "$*" = "check --start -c $ROOT/etc/config" ] || exit 2
 	! cat "$STATE/faults" >&2 2>/dev/null
 else
 	echo "asked $*" >>"$STATE/record"

@@ -34,8 +34,8 @@ func TestServerInstall(t *testing.T) {
 		{"abort-upgrade 1.0", "", "systemctl daemon-reload"},
 		{"configure 1.0", "", listed + first + second},
 		{"2", "", listed + first + second},
-		{"configure 1.0", "upgrade", listed + first + "|check" + restart1 + second + "|check /etc/tunneldigger/a-b.cfg" + restart2},
-		{"configure 1.0", "upgrade check", listed + first + "|check" + second + "|check /etc/tunneldigger/a-b.cfg"}, // nor would a restart work
+		{"configure 1.0", "upgrade", listed + first + "|check --start" + restart1 + second + "|check --start /etc/tunneldigger/a-b.cfg" + restart2},
+		{"configure 1.0", "upgrade check", listed + first + "|check --start" + second + "|check --start /etc/tunneldigger/a-b.cfg"}, // nor would a restart work
 	} {
 		state := t.TempDir()
 		for name, text := range serverTools {

@@ -14,8 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/config"
-	"tunneldigger/src/config/classic"
-	"tunneldigger/src/config/uci"
 	"tunneldigger/src/daemon"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/survive"
@@ -33,7 +31,9 @@ const usage = `tunneldigger-broker serves L2TPv3 tunnels to Tunneldigger clients
 
   tunneldigger-broker [-c DIR]               run in the foreground with UCI (DIR: /etc/config)
   tunneldigger-broker FILE.cfg               run with a classic l2tp_broker.cfg
-  tunneldigger-broker check [-c DIR | FILE]  read the configuration and print every fault
+  tunneldigger-broker check [--start] [-c DIR | FILE]
+                                             read the configuration and print every fault; with
+                                             --start exit status 1 only where none would start
   tunneldigger-broker convert FILE           print a classic file as UCI
   tunneldigger-broker probe [-u UUID] HOST[:PORT]
                                              ask a broker from outside: usage, cookie and,
@@ -102,28 +102,6 @@ func wrong(errs io.Writer, text string) int {
 	return exitUsage
 }
 
-// read reads the classic file that was named, or the UCI directory.
-func (o *options) read() (*config.Config, error) {
-	if o.word != "" {
-		return classic.Read(o.word)
-	}
-	return uci.Read(o.dir)
-}
-
-// load is read for running: at start, and at every reload.
-func (o *options) load() (*config.Config, error) {
-	c, err := o.read()
-	if err != nil || o.devices == "" {
-		return c, err
-	}
-	text, err := os.ReadFile(o.devices)
-	if err != nil {
-		return nil, fmt.Errorf("reading which device stands for which interface: %w", err)
-	}
-	c.ApplyDevices(string(text))
-	return c, nil
-}
-
 func (o *options) fault(err error) int {
 	fmt.Fprintf(o.errs, "%v\n", err)
 	return exitFault
@@ -135,10 +113,10 @@ func (o *options) run() int {
 		return o.fault(err)
 	}
 	c, err := o.load()
-	if err != nil && state == nil {
+	if c == nil && state == nil {
 		return o.fault(err)
 	}
-	if err != nil { // the daemon says so, and goes on with the configuration of the program before
+	if c == nil { // the daemon says so, and goes on with the configuration of the program before
 		c = &config.Config{Log: config.Log{Level: config.Info}}
 	}
 	log := logline.New(o.errs, daemon.LogLevel(c.Log.Level), o.priority)
@@ -159,32 +137,5 @@ func (o *options) run() int {
 		return exitFault
 	}
 	log.Info("stopped")
-	return exitFine
-}
-
-func (o *options) check() int {
-	c, err := o.read()
-	if err != nil {
-		return o.fault(err)
-	}
-	for _, n := range c.Notices {
-		fmt.Fprintln(o.out, n)
-	}
-	if err := checkLists(c, o.out); err != nil {
-		return o.fault(err)
-	}
-	for _, n := range daemon.CheckPorts(c) {
-		fmt.Fprintln(o.out, n)
-	}
-	fmt.Fprintf(o.out, "The configuration is good: %d broker section(s) enabled.\n", len(c.Brokers))
-	return exitFine
-}
-
-func (o *options) convert() int {
-	c, err := classic.Read(o.word)
-	if err != nil {
-		return o.fault(err)
-	}
-	fmt.Fprint(o.out, config.FormatUCI(c))
 	return exitFine
 }

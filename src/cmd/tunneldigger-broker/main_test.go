@@ -84,3 +84,63 @@ func TestCommandLine(t *testing.T) {
 		})
 	}
 }
+
+// What check says beyond the file's faults, and for whom the exit status is.
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	hooks := filepath.Join(dir, "home", "hooks")
+	if err := os.MkdirAll(hooks, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write := func(path, text string, mode os.FileMode) string {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write(filepath.Join(hooks, "up"), "#!/bin/sh\n", 0o755)
+	write(filepath.Join(hooks, "down"), "#!/bin/sh\n", 0o644)
+	up := "[hooks]\nsession.up=" + hooks + "/up\n"
+	for _, c := range []struct {
+		name, text string
+		status     int // without --start; with it 0
+		want       []string
+	}{
+		{"hooks that run", "[broker]\n" + up, 0, []string{"is good"}},
+		{"a missing one", "[broker]\n" + up + "session.down=home/hooks/none\n", 1, []string{"hook session.down: ", hooks + "/none", "session.down 'home/hooks/none' is taken as"}},
+		{"one that is not executable", "[broker]\n" + up + "session.pre-down=" + hooks + "/down\n", 1, []string{"hook session.pre-down: ", "chmod +x"}},
+		{"a fault", "[broker]\ntunnel_id_base=0\n" + up, 1, []string{"(a start takes 1)"}},
+		{"a rate", "[broker]\nconnection_rate_limit=10\n", 0, []string{"1024 nodes", "2 hours 51 minutes", "0.292", "is good"}},
+		{"a name that is known", "[broker]\naddress=localhost\n", 0, []string{"is good"}},
+		{"one that is not, of two", "[broker]\naddress=localhost nobody.invalid\n", 1, []string{"address 'nobody.invalid': ", "(a start leaves it out)"}},
+	} {
+		path := write(filepath.Join(dir, "l2tp_broker.cfg"), c.text, 0o644)
+		for _, args := range [][]string{{"check", path}, {"check", "--start", path}} {
+			var out strings.Builder
+			want := c.status
+			if len(args) == 3 {
+				want = 0
+			}
+			if status := run(args, &out, &out); status != want {
+				t.Errorf("%s: %q: status %d, want %d: %s", c.name, args, status, want, out.String())
+			}
+			for _, w := range c.want {
+				if !strings.Contains(out.String(), w) {
+					t.Errorf("%s: no %q in: %s", c.name, w, out.String())
+				}
+			}
+		}
+	}
+	var out, errs strings.Builder
+	path := write(filepath.Join(dir, "l2tp_broker.cfg"), "[broker]\nport=x\n[log]\nverbosity=LOUD\n", 0o644)
+	if status := run([]string{"check", "--start", path}, &out, &errs); status != 1 || !strings.Contains(errs.String(), "port 'x': want 1–65535\n") {
+		t.Errorf("what stops a start: status %d: %s", status, errs.String())
+	}
+	errs.Reset()
+	path = write(path, "[broker]\nport=53,x\npmtu_discovery=0\n", 0o644)
+	if status := run([]string{"convert", path}, &out, &errs); status != 0 || !strings.Contains(errs.String(), "port 'x': want 1–65535 (a start leaves it out)\n") ||
+		!strings.Contains(out.String(), "option pmtu '1446'") {
+		t.Errorf("convert: status %d: %s%s", status, out.String(), errs.String())
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -23,7 +24,9 @@ type options struct {
 	rate     string // with which drain closes tunnels
 	tunnels  bool   // a series for every tunnel
 	priority bool
-	proves   bool // --check-handoff, for the program that this one is to replace
+	starts   bool                    // check is for a start, which bears more
+	proves   bool                    // --check-handoff, for the program that this one is to replace
+	found    map[string][]netip.Addr // of names in the configuration
 	out      io.Writer
 	errs     io.Writer
 }
@@ -51,6 +54,9 @@ func parse(args []string) (*options, error) {
 			continue
 		case "tunnels":
 			o.tunnels = true
+			continue
+		case "start":
+			o.starts = true
 			continue
 		case "check-handoff":
 			o.proves = true
@@ -119,6 +125,8 @@ func (o *options) arrange(words []string) error {
 		return fmt.Errorf("--close-rate is for drain, and not for drain off")
 	case o.format != "" && o.command != "status":
 		return fmt.Errorf("--%s is for status", o.format)
+	case o.starts && o.command != "check":
+		return fmt.Errorf("--start is for check")
 	case o.tunnels && o.format != "prometheus":
 		return fmt.Errorf("--tunnels is for status --prometheus")
 	case o.socket != "" && !runs && !calls:

@@ -55,3 +55,71 @@ func TestReload(t *testing.T) {
 		t.Errorf("TUNNEL % x, at first % x", again, tunnel)
 	}
 }
+
+// A start bears faults and names them; a reload refuses new ones, and none that are there since the start, also after
+// an upgrade; check names them all the same.
+func TestBear(t *testing.T) {
+	b := newBroker(t)
+	const old = "\nconfig log\n\toption script_lgo '/x'\n\toption verbosity 'LOUD'\n"
+	faults := []string{"unknown option 'script_lgo', did you mean 'script_log'? (a start ignores it)", "verbosity 'LOUD': want DEBUG"}
+	b.configure(old)
+	b.start(nil)
+	for _, want := range faults {
+		b.await("warning: " + b.dir + "/etc/tunneldigger-broker:")
+		b.await(want)
+	}
+	p := b.peer()
+	tunnel := string(p.prepare("node"))
+	reload := func(status int, want string, not ...string) {
+		t.Helper()
+		text, code := b.call("reload")
+		if code != status || !strings.Contains(text, want) {
+			t.Errorf("reload said %q, status %d, want %q, %d", text, code, want, status)
+		}
+		for _, n := range not {
+			if strings.Contains(text, n) {
+				t.Errorf("reload said %q", text)
+			}
+		}
+	}
+	check := func(status int, want ...string) {
+		t.Helper()
+		var out strings.Builder
+		if code := run([]string{"check", "-c", filepath.Join(b.dir, "etc")}, &out, &out); code != status {
+			t.Errorf("check: status %d, want %d: %s", code, status, out.String())
+		}
+		for _, w := range want {
+			if !strings.Contains(out.String(), w) {
+				t.Errorf("check has no %q in %q", w, out.String())
+			}
+		}
+	}
+	check(1, faults...)
+	reload(0, "Nothing has changed.\n")
+	// The same faults on other lines, beside a change that is right.
+	b.configure("\toption timeout '20'\n" + old)
+	reload(0, "hooks: timeout '30' → '20'\n")
+	// One that is new keeps all of it away, and is named alone; so is one of a section that has no part in anything.
+	b.configure("\toption timeout '10'\n" + old + "\nconfig brodge\n")
+	reload(1, "unknown section type 'brodge'", "script_lgo", "timeout")
+	b.configure(old + "\nconfig broker 'x'\n\tlist port 'http'\n")
+	reload(1, "broker 'x': port 'http': want 1–65535", "script_lgo")
+	check(1, "port 'http': want 1–65535 (a start leaves the section out)")
+	b.configure("\toption timeout '20'\n" + old)
+	if text, status := b.call("upgrade"); status != 0 {
+		t.Fatal(text)
+	}
+	b.await("upgraded from=1.0")
+	reload(0, "Nothing has changed.\n")
+	b.configure("\toption timeout '10'\n" + old)
+	reload(0, "hooks: timeout '20' → '10'\n")
+	b.configure("\toption timeout '10'\n")
+	reload(0, "Nothing has changed.\n")
+	check(0, "is good: 1 broker section(s) enabled")
+	b.configure("\toption timeout '10'\n" + old)
+	reload(1, "script_lgo")
+	p.probe()
+	if again := string(p.prepare("node")); again != tunnel {
+		t.Errorf("TUNNEL % x, at first % x", again, tunnel)
+	}
+}

@@ -348,11 +348,18 @@ func TestUpgradeFails(t *testing.T) {
 		b.await(fmt.Sprintf("event=session.up tunnel=%d", 101+i))
 	}
 	b.install(all["2.0"])
-	b.configure("\toption timeuot '3'\nconfig broker 'lan'\n\tlist port '70000'\n")
+	b.configure("\toption timeout '0'\nconfig broker 'lan'\n\tlist port '70000'\n")
 	text, status := b.call("upgrade")
-	if status != 1 || !strings.Contains(text, "timeuot") || !strings.Contains(text, "70000") {
-		t.Errorf("a wrong configuration: status %d: %s", status, text)
+	if status != 1 || !strings.Contains(text, "timeout '0'") || !strings.Contains(text, "70000") {
+		t.Errorf("a configuration that nothing starts with: status %d: %s", status, text)
 	}
+	p.probe()
+	// What a start bears does not keep the new program away; but it goes on with what the old one had.
+	b.configure("\toption timeout '20'\nconfig broker 'lan'\n\tlist port '70000'\n")
+	if text, status := b.call("upgrade"); status != 0 {
+		t.Fatalf("status %d: %s", status, text)
+	}
+	b.await("the configuration is not taken error=\"" + b.dir + "/etc/tunneldigger-broker:10: broker 'lan': port '70000': want 1–65535\"")
 	p.probe()
 	// And then all is well, a changed configuration included.
 	b.configure("config broker 'lan'\n\tlist port '" + fmt.Sprint(loopback.Port(t)) + "'\n\tlist address '" + host.String() + "'\n\toption tunnel_id_base '5000'\n")

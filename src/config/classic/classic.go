@@ -1,12 +1,13 @@
-// Package classic reads the INI file of the reference broker, l2tp_broker.cfg.
+// Package classic understands the INI file of the reference broker, l2tp_broker.cfg.
 //
 // The dialect is that of Python 3's configparser as the reference broker uses
 // it: "name = value" or "name: value", names in any case, lines that are
 // indented deeper than their option continue it, comments with '#' or ';' on
-// lines of their own only, a section or an option at most once.
-// What Python takes and nobody means is refused here: a comment behind a value
-// (which Python makes part of the value), a reference to another option with
-// '%', text behind a section's ']'.
+// lines of their own, a section [DEFAULT] for all others, and "%(name)s" for the
+// value of another option. What only Python 2's, which the reference broker had up
+// to 0.3, took is a fault that a start bears: a comment behind a value, a section
+// or an option that comes again. So is text behind a section's ']', which both
+// overlook.
 //
 // The scanner is our own. gopkg.in/ini.v1 reads another dialect (other rules
 // for continued lines, for comments and for quotes), has no line numbers, which
@@ -14,37 +15,18 @@
 package classic
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 
 	"tunneldigger/src/config"
 )
 
-// Read reads a file. The error is of type [config.Faults] where the file can be
-// read but something in it is wrong.
-func Read(path string) (*config.Config, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading the configuration: %w: give the path of an l2tp_broker.cfg, or none for /etc/config/tunneldigger-broker", err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
-	defer f.Close()
-	text, err := config.ReadAll(f)
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration %s: %w", path, err)
-	}
-	return Parse(path, text)
-}
-
-// Parse reads a text as Read does; name stands for the file in messages.
-func Parse(name string, text []byte) (*config.Config, error) {
-	s := &scanner{src: config.Source{File: name, Classic: true}}
+// Parse reads a text, see [config.Build] for what it returns; name stands for the
+// file in messages, folder is the absolute path of the one that it is in.
+func Parse(name, folder string, text []byte) (*config.Config, error) {
+	s := &scanner{src: config.Source{File: name, Classic: true, Folder: folder}}
 	s.scan(string(text))
+	s.src.Sections = s.complete()
 	return config.Build(s.src)
 }
 
@@ -62,7 +44,12 @@ type scanner struct {
 }
 
 func (s *scanner) fault(format string, args ...any) {
-	s.src.Faults = append(s.src.Faults, config.Fault{File: s.src.File, Line: s.line, Text: fmt.Sprintf(format, args...)})
+	s.bear("", format, args...)
+}
+
+// bear is fault where a start goes on, and says how.
+func (s *scanner) bear(start, format string, args ...any) {
+	s.src.Faults = append(s.src.Faults, config.Fault{File: s.src.File, Line: s.line, Text: fmt.Sprintf(format, args...), Start: start})
 }
 
 func (s *scanner) scan(text string) {
@@ -110,18 +97,25 @@ func (s *scanner) read(content string, indent int) {
 	case !s.any:
 		s.fault("option %s stands before the first section", config.Quote(name))
 	case s.section != nil:
-		for _, o := range s.section.Options {
-			if o.Name == name {
-				s.fault("%s: %s is there already, on line %d", s.section.Type, name, o.Line)
-				return
-			}
-		}
-		s.section.Options = append(s.section.Options, *s.option)
-		s.option = &s.section.Options[len(s.section.Options)-1]
+		s.name(name)
 		if text := strings.TrimSpace(content[at+1:]); text != "" {
 			s.value(text)
 		}
 	}
+}
+
+// name begins an option of the section.
+func (s *scanner) name(name string) {
+	for i := range s.section.Options {
+		if o := &s.section.Options[i]; o.Name == name {
+			s.bear("takes this one", "%s: %s is there already, on line %d", s.section.Type, name, o.Line)
+			o.Line, o.Values = s.line, nil
+			s.option = o
+			return
+		}
+	}
+	s.section.Options = append(s.section.Options, *s.option)
+	s.option = &s.section.Options[len(s.section.Options)-1]
 }
 
 // header opens a section.
@@ -134,11 +128,12 @@ func (s *scanner) header(content string) {
 	}
 	name := content[1:end]
 	if rest := strings.TrimSpace(content[end+1:]); rest != "" && !comment(rest) {
-		s.fault("[%s]: %s stands behind it: want it on a line of its own", name, config.Quote(rest))
+		s.bear("ignores it", "[%s]: %s stands behind it: want it on a line of its own", name, config.Quote(rest))
 	}
-	for _, t := range s.src.Sections {
-		if t.Type == name {
-			s.fault("[%s] is there already, on line %d", name, t.Line)
+	for i := range s.src.Sections {
+		if t := &s.src.Sections[i]; t.Type == name {
+			s.bear("reads both", "[%s] is there already, on line %d", name, t.Line)
+			s.section = t
 			return
 		}
 	}
@@ -148,17 +143,14 @@ func (s *scanner) header(content string) {
 
 // value adds a line to the value of the option.
 func (s *scanner) value(text string) {
-	label := s.option.Name + ": " + config.Quote(text)
 	for i, c := range text {
 		if (c == ';' || c == '#') && (i == 0 || text[i-1] == ' ' || text[i-1] == '\t') {
-			s.fault("%s: want a comment on a line of its own", label)
-			return
+			s.bear("takes what stands before it", "%s: %s: want a comment on a line of its own", s.option.Name, config.Quote(text))
+			if text = strings.TrimSpace(text[:i]); text == "" {
+				return
+			}
+			break
 		}
 	}
-	plain := strings.ReplaceAll(text, "%%", "")
-	if strings.Contains(plain, "%") {
-		s.fault("%s: want the value itself instead of a reference, and %%%% for a percent sign", label)
-		return
-	}
-	s.option.Values = append(s.option.Values, config.Value{Line: s.line, Text: strings.ReplaceAll(text, "%%", "%")})
+	s.option.Values = append(s.option.Values, config.Value{Line: s.line, Text: text})
 }

@@ -1,11 +1,7 @@
 package classic
 
 import (
-	"errors"
-	"io/fs"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -23,7 +19,7 @@ port=53,123,8942
 interface=lo
 max_tunnels=1024
 tunnel_id_base=100
-connection_rate_limit=10
+connection_rate_limit=0.1
 connection_rate_limit_per_ip_count=20
 connection_rate_limit_per_ip_time=60
 pmtu=0
@@ -42,11 +38,11 @@ broker.connection-rate-limit=/srv/limit.sh
 `
 
 func TestExample(t *testing.T) {
-	got, err := Parse("f", []byte(example))
+	got, err := Parse("f", "/srv", []byte(example))
 	want := &config.Config{
 		Brokers: []config.Broker{{
 			Name: "broker", Interface: "lo", Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Ports: []uint16{53, 123, 8942},
-			MaxTunnels: 1024, TunnelIDBase: 100, TunnelTimeout: 120 * time.Second, AnswerRate: 5000, RateInterval: 10 * time.Second,
+			MaxTunnels: 1024, TunnelIDBase: 100, TunnelTimeout: 120 * time.Second, AnswerRate: 5000, RateInterval: time.Second / 10,
 			PerIP: config.Rate{Count: 20, Time: time.Minute},
 		}},
 		Hooks: config.Hooks{VerifyCache: time.Minute, Timeout: 30 * time.Second, Program: [config.EventCount]string{
@@ -66,7 +62,7 @@ func TestExample(t *testing.T) {
 
 // What convert prints, to the byte.
 func TestConvert(t *testing.T) {
-	cfg, err := Parse("f", []byte(example))
+	cfg, err := Parse("f", "/srv", []byte(example))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +75,7 @@ func TestConvert(t *testing.T) {
 	option max_tunnels '1024'
 	option tunnel_id_base '100'
 	option tunnel_timeout '120'
-	option connection_rate_limit '10'
+	option connection_rate_limit '0.1'
 	option connection_rate_limit_per_ip_count '20'
 	option connection_rate_limit_per_ip_time '60'
 
@@ -100,7 +96,7 @@ config log
 
 // The files of older versions of the reference broker go on working.
 func TestOlderFiles(t *testing.T) {
-	cfg, err := Parse("f", []byte(`[broker]
+	cfg, err := Parse("f", "/srv", []byte(`[broker]
 address=192.0.2.1
 port=10060
 interface=eth0
@@ -124,14 +120,14 @@ session.up=/srv/session-up.sh
 	}
 	want := `f:5: broker: max_cookies is obsolete and ignored: cookies take no memory
 f:7: broker: port_base is obsolete and ignored: every tunnel uses the broker's own port
-f:10: broker: pmtu_discovery is obsolete and ignored: set pmtu to a fixed MTU to switch discovery off
+f:10: broker: pmtu_discovery is obsolete: switched off it means pmtu '1446', which is what to write
 f:11: broker: namespace is obsolete and ignored: several brokers are several sections
 f:12: broker: check_modules is obsolete and ignored: the kernel is asked at start
 f:14: log: filename is obsolete and ignored: the log goes to standard error`
 	if got := strings.Join(cfg.Notices, "\n"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if b := cfg.Brokers[0]; b.TunnelTimeout != time.Minute || b.MaxTunnels != 50 {
+	if b := cfg.Brokers[0]; b.TunnelTimeout != time.Minute || b.MaxTunnels != 50 || b.PMTU != 1446 {
 		t.Errorf("got %+v", b)
 	}
 }
@@ -160,13 +156,22 @@ func TestScan(t *testing.T) {
 		{"line ends", "[a]\r\nb=1\rc=2\n", []config.Section{{Type: "a", Line: 1, Options: []config.Option{
 			{Name: "b", Line: 2, Values: val(2, "1")}, {Name: "c", Line: 3, Values: val(3, "2")}}}}},
 		{"percent", "[a]\nb=1%%2", []config.Section{{Type: "a", Line: 1, Options: []config.Option{{Name: "b", Line: 2, Values: val(2, "1%2")}}}}},
+		{"reference", "[a]\nb=%(D)s/%(e)s%%\nd=/%(e)s\nE=x", []config.Section{{Type: "a", Line: 1, Options: []config.Option{
+			{Name: "b", Line: 2, Values: val(2, "/x/x%")}, {Name: "d", Line: 3, Values: val(3, "/x"), Variable: true},
+			{Name: "e", Line: 4, Values: val(4, "x"), Variable: true}}}}},
+		{"reference to lines", "[a]\nb=0,%(c)s\nc=1,\n 2", []config.Section{{Type: "a", Line: 1, Options: []config.Option{
+			{Name: "b", Line: 2, Values: []config.Value{{Line: 2, Text: "0,1,"}, {Line: 2, Text: "2"}}},
+			{Name: "c", Line: 3, Values: []config.Value{{Line: 3, Text: "1,"}, {Line: 4, Text: "2"}}, Variable: true}}}}},
+		{"defaults", "[a]\nb=%(c)s\n[DEFAULT]\nc=1\nb=0\n[d]\nc=%(b)s", []config.Section{
+			{Type: "a", Line: 1, Options: []config.Option{{Name: "b", Line: 2, Values: val(2, "1")}, {Name: "c", Line: 4, Values: val(4, "1"), Variable: true}}},
+			{Type: "d", Line: 6, Options: []config.Option{{Name: "c", Line: 7, Values: val(7, "0")}, {Name: "b", Line: 5, Values: val(5, "0"), Variable: true}}}}},
 		{"comment signs in a value", "[a] ; x\nb=1;2#3", []config.Section{{Type: "a", Line: 1, Options: []config.Option{{Name: "b", Line: 2, Values: val(2, "1;2#3")}}}}},
 		{"no quotes", "[a]\nb='1 2'", []config.Section{{Type: "a", Line: 1, Options: []config.Option{{Name: "b", Line: 2, Values: val(2, "'1 2'")}}}}},
 	} {
 		s := &scanner{}
 		s.scan(c.text)
-		if s.src.Faults != nil || !reflect.DeepEqual(s.src.Sections, c.want) {
-			t.Errorf("%s: got  %+v, %v\nwant %+v", c.name, s.src.Sections, s.src.Faults, c.want)
+		if got := s.complete(); s.src.Faults != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: got  %+v, %v\nwant %+v", c.name, got, s.src.Faults, c.want)
 		}
 	}
 }
@@ -179,55 +184,34 @@ func TestMessages(t *testing.T) {
 		{"[broker\nport=5", "f:1: '[broker': want [name] to begin a section"},
 		{"[]", "f:1: '[]': want [name] to begin a section"},
 		{"[broker] port=5", "f:1: [broker]: 'port=5' stands behind it: want it on a line of its own"},
-		{"[broker]\n[log]\n[broker]\nport=x", "f:3: [broker] is there already, on line 1"},
+		{"[broker]\n[log]\n[broker]\nport=x", "f:3: [broker] is there already, on line 1\nf:4: broker: port 'x': want 1–65535"},
 		{"[broker]\nport=1\nPort=2", "f:3: broker: port is there already, on line 2"},
 		{"[broker]\nport=53 ; DNS", "f:2: port: '53 ; DNS': want a comment on a line of its own"},
 		{"[broker]\nport=\t# none", "f:2: port: '# none': want a comment on a line of its own"},
-		{"[hooks]\nsession.up=%(dir)s/up", "f:2: session.up: '%(dir)s/up': want the value itself instead of a reference, and %% for a percent sign"},
-		{"[broker]\naddress=192.0.2.1\n  port=53", "f:3: broker: address 'port=53': want an IPv4 or IPv6 address of this host, not multicast, not IPv6 link-local, without zone"},
+		{"[hooks]\nsession.up=%(dir)s/up", "f:2: session.up: '%(dir)s/up': there is no option 'dir' in this section or in [DEFAULT]"},
+		{"[hooks]\nsession.up=/100%/up", "f:2: session.up: '/100%/up': want %(name)s for the value of another option, and %% for a percent sign"},
+		{"[hooks]\nsession.up=/%()s", "f:2: session.up: '/%()s': want %(name)s for the value of another option, and %% for a percent sign"},
+		{"[hooks]\nsession.up=/%(session.down)s\nsession.down=/%(session.up)s", "f:2: session.up: '/%(session.down)s': its references lead to too many others\n" +
+			"f:3: session.down: '/%(session.up)s': its references lead to too many others"},
+		{"[broker]\naddress=192.0.2.1\n  port=53", "f:3: broker: address 'port=53': want an IPv4 or IPv6 address of this host, not multicast, not IPv6 link-local, without zone; or its name"},
 		{"[broker]\nmax_tunnels=5\n 6", "f:3: broker: max_tunnels '6': want one value only, there is '5' on line 2"},
 		{"[broker]\nport=70000", "f:2: broker: port '70000': want 1–65535"},
 		{"[broker]\nmax-tunnels=5", "f:2: broker: unknown option 'max-tunnels', did you mean 'max_tunnels'?"},
 		{"[hooks]\nsession_up=/x", "f:2: hooks: unknown option 'session_up', did you mean 'session.up'?"},
 		{"[Broker]", "f:1: unknown section type 'Broker', did you mean 'broker'?"},
 		{"[bridge]\nmtu=5", "f:1: unknown section type 'bridge'"},
-		{"[DEFAULT]\nmtu=5", "f:1: unknown section type 'DEFAULT'"},
+		{"[default]\nmtu=5", "f:1: unknown section type 'default'"},
 		{"[broker]\npmtu=1\nport=x\n[log]\nverbosity=x", "f:2: broker: pmtu '1': want 0 or 1280–8946\nf:3: broker: port 'x': want 1–65535\n" +
-			"f:5: log: verbosity 'x': want DEBUG, INFO, WARNING, ERROR, CRITICAL, FATAL, WARN"},
+			"f:5: log: verbosity 'x': want DEBUG, INFO, WARNING, ERROR, CRITICAL, FATAL, WARN, NOTSET"},
 	} {
-		_, err := Parse("f", []byte(c.text))
+		_, err := Parse("f", "/srv", []byte(c.text))
 		if faults, ok := err.(config.Faults); !ok || faults.Error() != c.want {
 			t.Errorf("%q:\ngot  %v\nwant %s", c.text, err, c.want)
 		}
 	}
-	_, err := Parse("f", []byte(strings.Repeat("x\n", 3000)))
+	_, err := Parse("f", "/srv", []byte(strings.Repeat("x\n", 3000)))
 	if faults, ok := err.(config.Faults); !ok || len(faults) != maxLines+1 {
 		t.Errorf("got %d faults, want one for each of the first %d lines and one for the rest", len(faults), maxLines)
-	}
-}
-
-func TestRead(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "l2tp_broker.cfg")
-	if _, err := Read(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("no file: got %v", err)
-	}
-	write := func(text string) {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(example)
-	if cfg, err := Read(path); err != nil || len(cfg.Brokers) != 1 {
-		t.Errorf("got %+v, %v", cfg, err)
-	}
-	write("\nbroker\n")
-	_, err := Read(path)
-	if faults, ok := err.(config.Faults); !ok || len(faults) != 1 || faults[0].File != path || faults[0].Line != 2 {
-		t.Errorf("got %v", err)
-	}
-	write(strings.Repeat("#", config.MaxSize+1))
-	if _, err := Read(path); err == nil || !strings.Contains(err.Error(), "larger than 1048576 bytes") {
-		t.Errorf("too large: %v", err)
 	}
 }
 
@@ -237,7 +221,7 @@ func FuzzClassic(f *testing.F) {
 	f.Add([]byte(example))
 	f.Add([]byte("[hooks]\nsession.up = /a'b \"c\" %%\n[broker]\nport: 1,\n\t2\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		cfg, err := Parse("f", text)
+		cfg, err := Parse("f", "/srv", text)
 		if err != nil {
 			faults := err.(config.Faults) // nothing else can go wrong
 			lines := 1 + strings.Count(string(text), "\n") + strings.Count(string(text), "\r")
@@ -246,13 +230,18 @@ func FuzzClassic(f *testing.F) {
 					t.Errorf("fault %d of %d lines: %q", i, lines, fault.Error())
 				}
 			}
-			return
+			if (cfg == nil) != faults.Stop() {
+				t.Errorf("got %+v with %v", cfg, faults)
+			}
+			if cfg == nil {
+				return
+			}
 		}
 		again, err := uci.Parse("g", []byte(config.FormatUCI(cfg)))
 		if err != nil {
 			t.Fatalf("written and read again: %v", err)
 		}
-		cfg.Notices, again.Notices = nil, nil
+		cfg.Faults, cfg.Notices, again.Notices = nil, nil, nil
 		if !reflect.DeepEqual(cfg, again) {
 			t.Errorf("got  %+v\nwant %+v", again, cfg)
 		}

@@ -25,13 +25,18 @@ func FuzzUCI(f *testing.F) {
 					t.Errorf("fault %d of %d lines: %q", i, lines, fault.Error())
 				}
 			}
-			return
+			if (cfg == nil) != faults.Stop() {
+				t.Errorf("got %+v with %v", cfg, faults)
+			}
+			if cfg == nil {
+				return
+			}
 		}
 		again, err := Parse("g", []byte(config.FormatUCI(cfg)))
 		if err != nil {
 			t.Fatalf("written and read again: %v", err)
 		}
-		cfg.Notices, again.Notices = nil, nil
+		cfg.Faults, cfg.Notices, again.Notices = nil, nil, nil
 		if !reflect.DeepEqual(cfg, again) {
 			t.Errorf("got  %+v\nwant %+v", again, cfg)
 		}

@@ -124,11 +124,11 @@ func unspell(s string, commands []command) (config.Value, error) {
 // load lets go-uci read a text. It reads files only, so the text goes into one
 // that is in memory.
 func load(text string) (tree uci.Tree, name string, err error) {
-	fd, err := unix.MemfdCreate(Name, unix.MFD_CLOEXEC)
+	fd, err := unix.MemfdCreate("tunneldigger-broker", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, "", fmt.Errorf("making a file in memory: %w", err)
 	}
-	f := os.NewFile(uintptr(fd), Name)
+	f := os.NewFile(uintptr(fd), "")
 	defer f.Close()
 	if _, err := f.WriteString(text); err != nil {
 		return nil, "", fmt.Errorf("writing a file in memory: %w", err)

@@ -1,4 +1,4 @@
-// Package uci reads OpenWrt's /etc/config/tunneldigger-broker.
+// Package uci understands OpenWrt's /etc/config/tunneldigger-broker.
 //
 // The file is read by github.com/digineo/go-uci, behind a scanner of our own.
 // go-uci refuses a whole file for things that libuci takes (an empty value, a
@@ -11,38 +11,10 @@
 // later option replaces an earlier one, list values add up.
 package uci
 
-import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
+import "tunneldigger/src/config"
 
-	"tunneldigger/src/config"
-)
-
-// Name is the file that [Read] looks for.
-const Name = "tunneldigger-broker"
-
-// Read reads dir/tunneldigger-broker. The error is of type [config.Faults]
-// where the file can be read but something in it is wrong.
-func Read(dir string) (*config.Config, error) {
-	path := dir + "/" + Name
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading the configuration: %w: write it, say with -c DIR where it is, or give a classic FILE.cfg", err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
-	defer f.Close()
-	text, err := config.ReadAll(f)
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration %s: %w", path, err)
-	}
-	return Parse(path, text)
-}
-
-// Parse reads a text as Read does; name stands for the file in messages.
+// Parse reads a text, see [config.Build] for what it returns; name stands for the
+// file in messages. What libuci refuses stops a start: nothing ever ran with it.
 func Parse(name string, text []byte) (*config.Config, error) {
 	src, err := source(name, string(text))
 	if err != nil {

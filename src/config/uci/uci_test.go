@@ -1,10 +1,6 @@
 package uci
 
 import (
-	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -127,38 +123,5 @@ func TestSource(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(got.Sections, c.want) || got.Faults.Error() != c.faults {
 			t.Errorf("%s: got  %+v, %v, %v\nwant %+v, %s", c.name, got.Sections, got.Faults, err, c.want, c.faults)
 		}
-	}
-}
-
-func TestRead(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := Read(dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("no file: got %v", err)
-	}
-	path := filepath.Join(dir, Name)
-	write := func(text string) {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("config broker 'wan'\n")
-	if cfg, err := Read(dir); err != nil || cfg.Brokers[0].Name != "wan" {
-		t.Errorf("got %+v, %v", cfg, err)
-	}
-	write("\nbroker\n")
-	_, err := Read(dir)
-	if faults, ok := err.(config.Faults); !ok || len(faults) != 1 || faults[0].File != path || faults[0].Line != 2 {
-		t.Errorf("got %v", err)
-	}
-	write(strings.Repeat("#", config.MaxSize))
-	if _, err := Read(dir); err != nil {
-		t.Errorf("the largest file: %v", err)
-	}
-	write(strings.Repeat("#", config.MaxSize+1))
-	if _, err := Read(dir); err == nil || !strings.Contains(err.Error(), "larger than 1048576 bytes") {
-		t.Errorf("too large: %v", err)
-	}
-	if _, err := Read(dir + "/" + Name); err == nil {
-		t.Error("a file instead of a directory: no error")
 	}
 }

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"tunneldigger/src/config"
+	"tunneldigger/src/daemon"
+	"tunneldigger/src/hook"
+)
+
+// check names everything that is wrong with the configuration, also where a start
+// goes on, and what the machine lacks for it. With --start only what stops a start
+// is reason for another exit status.
+func (o *options) check() int {
+	c, err := o.read()
+	faults := reports(err)
+	if c == nil {
+		for _, line := range faults {
+			fmt.Fprintln(o.errs, line)
+		}
+		return exitFault
+	}
+	for _, err := range checkHooks(&c.Hooks) {
+		faults = append(faults, err.Error())
+	}
+	for _, line := range faults {
+		fmt.Fprintln(o.errs, line)
+	}
+	for _, n := range c.Notices {
+		fmt.Fprintln(o.out, n)
+	}
+	if err := checkLists(c, o.out); err != nil {
+		return o.fault(err)
+	}
+	for _, n := range daemon.CheckPorts(c) {
+		fmt.Fprintln(o.out, n)
+	}
+	if len(faults) > 0 && !o.starts {
+		return exitFault
+	}
+	if len(faults) == 0 {
+		fmt.Fprintf(o.out, "The configuration is good: %d broker section(s) enabled.\n", len(c.Brokers))
+	}
+	return exitFine
+}
+
+// checkHooks finds the programs that could not run, as the broker would find out
+// when it is too late, and a folder for them that can't be read.
+func checkHooks(h *config.Hooks) (faults []error) {
+	seen := make(map[string]bool)
+	for e, program := range h.Program {
+		if program == "" || seen[program] {
+			continue
+		}
+		seen[program] = true
+		if err := hook.Examine(program); err != nil {
+			faults = append(faults, fmt.Errorf("hook %v: %w", config.Event(e), err))
+		}
+	}
+	if h.Directory == "" {
+		return faults
+	}
+	// Without the folder there are no hooks: it may come with the first of them.
+	if f, err := os.Open(h.Directory); err == nil {
+		if _, err := f.Readdirnames(1); err != nil && err != io.EOF {
+			faults = append(faults, fmt.Errorf("hooks: directory: %w", err))
+		}
+		f.Close()
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		faults = append(faults, fmt.Errorf("hooks: directory: %w", err))
+	}
+	return faults
+}

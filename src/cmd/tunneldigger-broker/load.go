@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+
+	"tunneldigger/src/config"
+	"tunneldigger/src/config/file"
+	"tunneldigger/src/resolve"
+)
+
+// bindV6Only tells whether a socket for :: leaves IPv4 to others.
+const bindV6Only = "/proc/sys/net/ipv6/bindv6only"
+
+// read reads the classic file that was named, or the UCI directory, and finds the
+// addresses of names in it; see config.Build for what it returns.
+func (o *options) read() (*config.Config, error) {
+	c, err := o.readFile()
+	if c == nil {
+		return nil, err
+	}
+	return c.Resolve(o.file(), o.lookup)
+}
+
+func (o *options) readFile() (*config.Config, error) {
+	if o.word != "" {
+		return file.Classic(o.word)
+	}
+	return file.UCI(o.dir)
+}
+
+func (o *options) file() string {
+	if o.word != "" {
+		return o.word
+	}
+	return o.dir + "/" + file.Name
+}
+
+// lookup finds the addresses of a name. Those that it had hold as long as there is
+// no answer: a reload while the network is down closes no port.
+func (o *options) lookup(name string) ([]netip.Addr, error) {
+	found, err := resolve.System.Lookup(name)
+	if err != nil {
+		if had := o.found[name]; had != nil {
+			return had, nil
+		}
+		return nil, err
+	}
+	if o.found == nil {
+		o.found = make(map[string][]netip.Addr)
+	}
+	o.found[name] = found
+	return found, nil
+}
+
+// load is read for running: at start, and at every reload.
+func (o *options) load() (*config.Config, error) {
+	c, faults := o.read()
+	if c == nil {
+		return nil, faults
+	}
+	if only, err := os.ReadFile(bindV6Only); err == nil && strings.TrimSpace(string(only)) == "0" {
+		c.BothFamilies()
+	}
+	if o.devices == "" {
+		return c, faults
+	}
+	text, err := os.ReadFile(o.devices)
+	if err != nil {
+		return nil, fmt.Errorf("reading which device stands for which interface: %w", err)
+	}
+	c.ApplyDevices(string(text))
+	return c, faults
+}
+
+func (o *options) convert() int {
+	c, err := file.Classic(o.word)
+	for _, line := range reports(err) {
+		fmt.Fprintln(o.errs, line)
+	}
+	if c == nil {
+		return exitFault
+	}
+	fmt.Fprint(o.out, config.FormatUCI(c))
+	return exitFine
+}
+
+// reports are the lines of an error, with what a start makes of each fault.
+func reports(err error) (lines []string) {
+	faults, ok := err.(config.Faults)
+	if err != nil && !ok {
+		return []string{err.Error()}
+	}
+	for _, f := range faults {
+		lines = append(lines, f.Report())
+	}
+	return lines
+}
