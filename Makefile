@@ -2,7 +2,7 @@
 #
 #   make build       static binaries in build/
 #   make demo        a tour: real tunnels on a real kernel, in a virtual machine
-#   make test        everything: test-unit, test-sim, test-386, test-mips, test-vm
+#   make test        everything: test-unit, test-native, test-sim, test-386, test-mips, test-vm
 #   make test-race   the tests under Go's race detector
 #   make bench       the table of figures, native (bench-native) and in the virtual machine
 #   make packages    .ipk, .apk, .deb and .rpm in dist/, with a table of sizes (ARCH="x86_64 amd64": only those)
@@ -41,7 +41,7 @@ export GOMIPS64 := softfloat
 export GOARM := 5
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: build packages test-packages test test-unit test-sim soak test-race test-386 test-mips test-vm demo bench bench-native lint size fuzz clean go build/bench.test
+.PHONY: build packages test-packages test test-unit test-sim soak test-race test-386 test-mips test-native test-vm demo bench bench-native lint size fuzz clean go build/bench.test
 .NOTPARALLEL:
 
 build: go
@@ -58,11 +58,15 @@ go:
 	*) echo "make: Go 1.23 or newer is needed, found: $$found. Unpack one from https://go.dev/dl/ to /usr/local/go" >&2; exit 1 ;; \
 	esac
 
-test: test-unit test-sim test-386 test-mips test-vm
+test: test-unit test-native test-sim test-386 test-mips test-vm
 
 test-unit: go
 	@$(NEED) busybox-static lua5.1
 	$(GO) test ./src/...
+
+# What takes root, network namespaces and /dev/net/tun, but no other kernel.
+test-native: build
+	$(GO) test -count=1 -tags native -run '$(RUN)' $$(grep -rlx --include='*_test.go' '//go:build native' src | xargs -n1 dirname | sort -u | sed 's,^,./,')
 
 # Two thousand simulated networks, each with its own faults.
 test-sim: go
@@ -130,10 +134,10 @@ lint: go
 	@$(NEED) shellcheck
 	@echo gofmt; files=$$(gofmt -l src); [ -z "$$files" ] || { echo "gofmt -w would change:"; echo "$$files"; exit 1; }
 	$(GO) vet ./src/...
-	$(GO) vet -tags 'vm demo bench packages wireshark' ./src/...
+	$(GO) vet -tags 'vm demo bench packages wireshark native' ./src/...
 	GOARCH=mips $(GO) vet ./src/...
 	$(GO) run $(STATICCHECK) ./src/...
-	$(GO) run $(STATICCHECK) -tags 'vm demo bench packages wireshark' ./src/...
+	$(GO) run $(STATICCHECK) -tags 'vm demo bench packages wireshark native' ./src/...
 	@find src files openwrt .ci -type f -exec awk 'FNR == 1 && /^#!.*sh/ {print FILENAME} {nextfile}' {} + 2>/dev/null | \
 		{ echo shellcheck; xargs -d '\n' shellcheck -x; }
 

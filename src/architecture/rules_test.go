@@ -12,7 +12,7 @@ const (
 )
 
 // pure packages take their clock, randomness, input and output from their caller.
-var pure = []string{"wire", "cookie", "tlv", "admission", "pmtu", "broker", "config", "client", "simulate", "status"}
+var pure = []string{"wire", "cookie", "tlv", "admission", "pmtu", "broker", "config", "client", "simulate", "status", "offload"}
 
 // may tells which packages of the tree a package may import: one direction, from cmd down to the pure ones.
 var may = map[string][]string{
@@ -26,6 +26,7 @@ var may = map[string][]string{
 	"broker":    {"wire", "cookie", "admission", "pmtu", "config", "tlv"},
 	"client":    {"wire", "pmtu"},
 	"status":    {"broker"},
+	"offload":   {},
 	"simulate":  {"wire", "cookie", "admission", "pmtu", "config", "broker", "client"},
 
 	// The adapters, each to one part of the system.
@@ -40,6 +41,8 @@ var may = map[string][]string{
 	"hook":     {"logline", "tlv"},
 	"survive":  {"tlv", "logline", "notify", "poll"},
 	"gate":     {"admission", "broker", "config", "hook", "logline", "watch"},
+	"tap":      {},
+	"forward":  {"offload"},
 
 	// What serves many.
 	"logline": {},

@@ -1,0 +1,151 @@
+// Package tap makes TAP devices: network interfaces whose frames a program reads and writes, here as large as the kernel has them
+// (IFF_VNET_HDR; linux/if_tun.h). It needs CAP_NET_ADMIN, /dev/net/tun and the module tun.
+package tap
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// path of the device that makes devices.
+const path = "/dev/net/tun"
+
+// What a reader of the device does for the kernel (TUN_F_*).
+const (
+	checksums = 1
+	tso       = 2 | 4 | 8 // IPv4, IPv6, and with ECN
+	uso       = 32 | 64   // IPv4 and IPv6, since Linux 6.2
+)
+
+// Errors that an operator can do something about. They say what.
+var (
+	ErrMissing = errors.New(path + " is missing: the kernel's module tun makes it (OpenWrt: kmod-tun); " +
+		"give it to a container from outside (docker run --device " + path + " --cap-add NET_ADMIN; systemd-nspawn --bind " + path + ")")
+	ErrDenied = errors.New(path + " may not be opened: run it as root or with CAP_NET_ADMIN; " +
+		"a container has to be allowed the device from outside (docker run --device " + path + " --cap-add NET_ADMIN)")
+	ErrPrivilege = errors.New("no CAP_NET_ADMIN: run it as root, or give it that capability")
+	ErrExists    = errors.New("an interface of this name exists")
+)
+
+// Device is one TAP device. It is an interface for as long as its descriptor, or a copy of it in some process, is open.
+type Device struct {
+	// FD is non-blocking and closed on exec. A read gives one frame, or EAGAIN; a write takes one, and EIO says that the interface is down.
+	// Both begin with a struct virtio_net_hdr of 10 bytes in the machine's byte order.
+	FD int
+	// Segments says that UDP comes, and may be written, as frames to be cut; of TCP that is always so.
+	Segments bool
+}
+
+// Open makes an interface of the calling thread's network namespace, down, with a name of 1 to 15 bytes that is not taken.
+func Open(name string) (Device, error) {
+	fd, err := open()
+	if err != nil {
+		return Device{}, err
+	}
+	d, err := create(fd, name)
+	if err != nil {
+		unix.Close(fd)
+		return Device{}, fmt.Errorf("make the TAP interface %s: %w", name, err)
+	}
+	return d, nil
+}
+
+// Prove reports what keeps this program from making devices, without making one.
+func Prove() error {
+	fd, err := open()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var features uint32
+	if err := ioctl(fd, unix.TUNGETFEATURES, unsafe.Pointer(&features)); err != nil {
+		return fmt.Errorf("%s is no TUN/TAP device: %w", path, err)
+	}
+	if features&(unix.IFF_TAP|unix.IFF_VNET_HDR) != unix.IFF_TAP|unix.IFF_VNET_HDR {
+		return fmt.Errorf("the kernel's TAP devices lack IFF_VNET_HDR: features %#x", features)
+	}
+	return nil
+}
+
+func open() (int, error) {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	switch {
+	case err == nil:
+		return fd, nil
+	case err == unix.ENOENT, err == unix.ENODEV, err == unix.ENXIO, err == unix.ENOTDIR:
+		return -1, fmt.Errorf("%w (%w)", ErrMissing, err)
+	case err == unix.EPERM, err == unix.EACCES:
+		return -1, fmt.Errorf("%w (%w)", ErrDenied, err)
+	}
+	return -1, fmt.Errorf("open %s: %w", path, err)
+}
+
+// ifreq is struct ifreq with flags.
+type ifreq struct {
+	name  [unix.IFNAMSIZ]byte
+	flags uint16
+	_     [22]byte
+}
+
+func create(fd int, name string) (Device, error) {
+	var r ifreq
+	if len(name) == 0 || len(name) >= len(r.name) {
+		return Device{}, unix.EINVAL
+	}
+	copy(r.name[:], name)
+	r.flags = unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR | unix.IFF_TUN_EXCL
+	switch err := ioctl(fd, unix.TUNSETIFF, unsafe.Pointer(&r)); err {
+	case nil:
+		return Adopt(fd)
+	case unix.EBUSY, unix.EEXIST:
+		return Device{}, fmt.Errorf("%w (%w)", ErrExists, err)
+	case unix.EPERM:
+		return Device{}, fmt.Errorf("%w (%w)", ErrPrivilege, err)
+	default:
+		return Device{}, err
+	}
+}
+
+// Adopt takes a descriptor over that Open made, in this process or in one before it. It stays the caller's if there is an error.
+func Adopt(fd int) (Device, error) {
+	size := int32(10)
+	if err := ioctl(fd, unix.TUNSETVNETHDRSZ, unsafe.Pointer(&size)); err != nil {
+		return Device{}, fmt.Errorf("TUNSETVNETHDRSZ: %w", err)
+	}
+	d := Device{FD: fd, Segments: true}
+	err := offload(fd, checksums|tso|uso)
+	if err == unix.EINVAL {
+		d.Segments = false
+		err = offload(fd, checksums|tso)
+	}
+	if err != nil {
+		return Device{}, fmt.Errorf("TUNSETOFFLOAD: %w", err)
+	}
+	return d, nil
+}
+
+// Name asks the kernel for the interface's name, which may have been changed.
+func (d Device) Name() (string, error) {
+	var r ifreq
+	if err := ioctl(d.FD, unix.TUNGETIFF, unsafe.Pointer(&r)); err != nil {
+		return "", err
+	}
+	return unix.ByteSliceToString(r.name[:]), nil
+}
+
+func offload(fd, flags int) error {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TUNSETOFFLOAD, uintptr(flags)); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func ioctl(fd int, request uint, arg unsafe.Pointer) error {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), uintptr(arg)); errno != 0 {
+		return errno
+	}
+	return nil
+}
