@@ -40,6 +40,10 @@ each(gauge("tunneldigger_draining", "Whether the broker is being drained."), (br
 each(gauge("tunneldigger_tunnels", "Tunnels, those included that are coming or going."), (broker) => broker.tunnels);
 each(gauge("tunneldigger_tunnels_limit", "How many tunnels there may be."), (broker) => broker.limit);
 each(gauge("tunneldigger_waiting_clients", "Clients in the queue."), (broker) => broker.queued);
+each(gauge("tunneldigger_unattached", "Tunnels that no bridge section fits."), (broker) => broker.unattached);
+each(counter("tunneldigger_unattached_total", "Tunnels that no bridge section fitted when they came up or changed."),
+	(broker) => broker.unattached_total);
+each(gauge("tunneldigger_hook_failed", "Tunnels for which a hook has failed."), (broker) => broker.hook_failed);
 members(counter("tunneldigger_requests_total", "Requests of a handshake."), "kind",
 	(broker) => ({ cookie: broker.cookies, prepare: broker.prepares, usage: broker.usages }));
 each(counter("tunneldigger_repeated_prepares_total", "Requests for a tunnel that stood already."), (broker) => broker.repeats);

@@ -68,6 +68,7 @@ type Daemon struct {
 	wake     *poll.Wake
 	hooks    *hook.Runner
 	control  *control.Server
+	marks    marks
 	lists    *gate.Lists
 	store    *survive.Store
 	verifier *gate.Verifier

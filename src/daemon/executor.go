@@ -39,6 +39,7 @@ func (d *Daemon) carryOut(s *section) {
 		case broker.EffectNote:
 			d.note(s, e)
 			d.noteStored(e)
+			d.noteMark(s, e)
 		}
 	}
 }

@@ -74,6 +74,7 @@ func (d *Daemon) collectHooks() {
 		if s == nil {
 			continue
 		}
+		d.markHook(s, uint32(r.Tag>>8), serial, &r)
 		d.hookEnded(s, uint32(r.Tag>>8), serial, config.Event(r.Tag), r.Err != nil || r.Status != 0)
 		if config.Event(r.Tag) == config.EventSessionUp {
 			d.store.Keep(uint32(r.Tag >> 8)) // the next process need not run it again

@@ -214,6 +214,7 @@ func (d *Daemon) apply(next *reloading) string {
 	d.askAnew()
 	d.followLists(true)
 	if bridges {
+		d.judgeAll(true)
 		d.moving, d.moveNext = true, 0
 	}
 	if said.Len() == 0 {

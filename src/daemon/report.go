@@ -136,6 +136,8 @@ func (r *reporter) tunnel(t *status.Tunnel) bool {
 		if p := d.ports.get(info.Tunnel); p != nil && p.section == s {
 			t.Master, t.Traffic = p.master, p.traffic
 		}
+		m := d.marks.get(&info.Facts)
+		t.Unattached, t.HookFailed = m.unattached(&info.Facts), m.hook
 		return true
 	}
 	return false
@@ -256,6 +258,8 @@ func (d *Daemon) report() status.Report {
 			Limits: s.core.Limits(d.now),
 		}
 		section.Listeners = s.report()
+		section.Unattached, section.HookFailed = d.counts(s)
+		section.UnattachedTotal = s.loosened
 		r.Sections = append(r.Sections, section)
 	}
 	return r

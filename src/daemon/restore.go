@@ -129,7 +129,7 @@ func (d *Daemon) restore(c *past) error {
 func (d *Daemon) restoreSection(c *survive.Section, b *config.Broker, most []int) (err error) {
 	s := &section{
 		number: c.Number, config: b, listeners: make(map[uint32]*listener),
-		leaving: c.Leaving, opened: c.Opened, complete: c.Complete,
+		leaving: c.Leaving, opened: c.Opened, complete: c.Complete, loosened: c.Unattached,
 	}
 	limit := b.MaxTunnels
 	for i := range d.config.Brokers {
@@ -196,6 +196,9 @@ func (d *Daemon) restorePort(c *survive.Tunnel) {
 		}
 	}
 	d.ports.add(p)
+	if info, _ := p.section.core.Next(p.id); c.HookFailed != "" {
+		d.marks.set(p.id, mark{serial: info.Serial, hook: c.HookFailed})
+	}
 	if c.NeverUp {
 		p.section.core.NeverUp(p.id)
 	}

@@ -93,6 +93,7 @@ func start(o Options) (_ *Daemon, err error) {
 			d.log.Warn("the broker has more rights than it needs", "error", err)
 		}
 	}
+	d.judgeAll(before == nil) // those that a crash or an upgrade has left
 	// Only now, so that they can be read later, too.
 	d.followLists(false)
 	d.openListeners()

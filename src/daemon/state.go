@@ -22,7 +22,9 @@ func (d *Daemon) state(caller int) *survive.State {
 	}
 	for _, p := range d.ports.byID {
 		if p != nil {
-			st.Tunnels = append(st.Tunnels, p.state(d.store.Stored(p.id)))
+			t := p.state(d.store.Stored(p.id))
+			t.HookFailed = d.marks.byID[p.id].hook
+			st.Tunnels = append(st.Tunnels, t)
 		}
 	}
 	return st
@@ -31,7 +33,7 @@ func (d *Daemon) state(caller int) *survive.State {
 func (s *section) state() survive.Section {
 	st := survive.Section{
 		Number: s.number, Name: s.config.Name, Config: config.FormatUCI(&config.Config{Brokers: []config.Broker{*s.config}}),
-		Leaving: s.leaving, Complete: s.complete, Opened: s.opened, Listeners: make(map[uint32]int), Core: s.core.AppendState(nil),
+		Leaving: s.leaving, Complete: s.complete, Opened: s.opened, Unattached: s.loosened, Listeners: make(map[uint32]int), Core: s.core.AppendState(nil),
 	}
 	for number, l := range s.listeners {
 		st.Listeners[number] = l.FD()

@@ -27,6 +27,18 @@ const (
 // tunnel stands"), largest first.
 var sizes = [...]int{1500, 1492, 1476, 1450, 1400, 1334}
 
+// TunnelMTUs are the MTUs, in bytes, that a Prober may find, largest first and
+// without duplicates.
+func TunnelMTUs(v6 bool) (all []int) {
+	for _, size := range sizes {
+		mtu := max(size-wire.TunnelOverhead(v6), wire.MinTunnelMTU)
+		if len(all) == 0 || mtu < all[len(all)-1] {
+			all = append(all, mtu)
+		}
+	}
+	return all
+}
+
 // Prober measures one tunnel's path from this side to the other.
 type Prober struct {
 	v6     bool

@@ -59,6 +59,9 @@ func AppendJSONSection(b []byte, s *Section, first bool) []byte {
 	b = number(b, "tunnels", uint64(s.Tunnels))
 	b = number(b, "limit", uint64(s.Limit))
 	b = number(b, "queued", uint64(s.Queued))
+	b = number(b, "unattached", uint64(s.Unattached))
+	b = number(b, "unattached_total", s.UnattachedTotal)
+	b = number(b, "hook_failed", uint64(s.HookFailed))
 	b = strconv.AppendBool(key(b, "draining"), s.Draining)
 	b = number(b, "close_rate", uint64(s.CloseRate))
 	b = number(b, "cookies", s.Stats.Cookies)
@@ -131,6 +134,8 @@ func AppendJSONTunnel(b []byte, t *Tunnel, first bool) []byte {
 	}
 	b = text(b, "interface", t.Interface())
 	b = orNull(b, "bridge", t.Master)
+	b = orNull(b, "unattached", t.Unattached)
+	b = orNull(b, "hook_failed", t.HookFailed)
 	b = text(b, "broker", t.Section)
 	b = text(b, "state", t.State)
 	b = number(b, "mtu", uint64(t.MTU))

@@ -47,6 +47,9 @@ var families = []family{
 	{"tunnels", gauge, "Tunnels, those included that are coming or going.", section(func(s *Section) uint64 { return uint64(s.Tunnels) })},
 	{"tunnels_limit", gauge, "How many tunnels there may be.", section(func(s *Section) uint64 { return uint64(s.Limit) })},
 	{"waiting_clients", gauge, "Clients in the queue.", section(func(s *Section) uint64 { return uint64(s.Queued) })},
+	{"unattached", gauge, "Tunnels that no bridge section fits.", section(func(s *Section) uint64 { return uint64(s.Unattached) })},
+	{"unattached_total", counter, "Tunnels that no bridge section fitted when they came up or changed.", section(func(s *Section) uint64 { return s.UnattachedTotal })},
+	{"hook_failed", gauge, "Tunnels for which a hook has failed.", section(func(s *Section) uint64 { return uint64(s.HookFailed) })},
 	{"requests_total", counter, "Requests of a handshake.", each(func(s *Section, sample func(label, value string, n uint64)) {
 		sample("kind", "cookie", s.Stats.Cookies)
 		sample("kind", "prepare", s.Stats.Prepares)

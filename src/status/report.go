@@ -42,10 +42,16 @@ type Section struct {
 	Tunnels   int    // those included that are coming or going
 	Limit     int
 	Queued    int
-	Draining  bool
-	CloseRate int // tunnels a minute
-	Stats     broker.Stats
-	Limits    broker.Limits
+	// Unattached is how many of the tunnels are attached to nothing, though there are bridge sections.
+	Unattached int
+	// UnattachedTotal is how many have been so far.
+	UnattachedTotal uint64
+	// HookFailed is for how many of the tunnels a hook has failed.
+	HookFailed int
+	Draining   bool
+	CloseRate  int // tunnels a minute
+	Stats      broker.Stats
+	Limits     broker.Limits
 }
 
 // Listener is an address and port that a section is to listen on.
@@ -61,6 +67,10 @@ type Tunnel struct {
 	Section string
 	Hidden  bool   // the client's address is not to be shown
 	Master  string // what the interface is attached to, "": nothing
+	// Unattached is why it is attached to nothing, in words, where there are bridge sections; else "".
+	Unattached string
+	// HookFailed is which hook has failed for it, and how; "": none.
+	HookFailed string
 	Traffic
 }
 

@@ -28,7 +28,7 @@ func fixture() (*Report, []Tunnel) {
 		Version: "1.2.3", PID: 77, Started: time.Unix(1700000000, 0), Uptime: 26*time.Hour + 90*time.Second, Memory: 9_437_184,
 		Hooks: Hooks{Running: 1, Waiting: 2, Ended: 220, Failed: 3}, SendFailures: 6,
 		Sections: []Section{{
-			Name: "wan", Interface: "eth0", Tunnels: 3, Limit: 1024, Queued: 2, Draining: true, CloseRate: 30, Stats: stats,
+			Name: "wan", Interface: "eth0", Tunnels: 3, Limit: 1024, Queued: 2, Unattached: 1, UnattachedTotal: 14, HookFailed: 2, Draining: true, CloseRate: 30, Stats: stats,
 			Limits: broker.Limits{Addresses: 9, HeldAddresses: 2, UUIDs: 8, HeldUUIDs: 1},
 			Listeners: []Listener{
 				{netip.MustParseAddrPort("192.0.2.1:53"), ""}, {netip.MustParseAddrPort("192.0.2.1:123"), "UDP is in use by " + nasty},
@@ -46,6 +46,7 @@ func fixture() (*Report, []Tunnel) {
 	}
 	two := one
 	two.Tunnel, two.Session, two.UUID, two.Hidden, two.Master, two.Bandwidth, two.State = 65535, 1, nasty, true, "", 0, "closing"
+	two.Unattached, two.HookFailed = "no bridge section fits MTU 1446", "session.up: /x/y: exit status 1 "+nasty
 	three := one
 	three.Tunnel, three.Session, three.State, three.Opened, three.Traffic, three.Section = 101, 101, "creating", 0, Traffic{}, nasty
 	three.Peer = netip.MustParseAddrPort("[2001:db8:1:2:3:4:5:6]:65535")

@@ -66,8 +66,13 @@ func (t *Table) AppendTunnel(b []byte, tun *Tunnel) []byte {
 	} else {
 		cell(12, count(room[:0], "", uint64(tun.Bandwidth), ""))
 	}
-	cell(13, appendPlain(room[:0], tun.Section))
-	return b
+	b = appendPlain(b, tun.Section)
+	for _, what := range []string{tun.Unattached, tun.HookFailed} {
+		if what != "" {
+			b = appendText(add(b, "  ! "), what)
+		}
+	}
+	return add(b, "\n")
 }
 
 // cell appends one column's text, and the end of the line after the last.
@@ -199,6 +204,8 @@ func AppendSection(b []byte, s *Section) []byte {
 	b = count(b, " of ", uint64(s.Limit), ", ")
 	b = count(b, "", uint64(s.Queued), " clients wait, ")
 	b = count(b, "", s.Stats.Opened, " came up so far\n")
+	b = total(b, "  not attached: ", uint64(s.Unattached), "tunnels that no bridge section fits")
+	b = total(b, "  hooks failed: ", uint64(s.HookFailed), "tunnels")
 	b = count(b, "  requests: ", s.Stats.Cookies, " for cookies, ")
 	b = count(b, "", s.Stats.Usages, " for usage, ")
 	b = count(b, "", s.Stats.Prepares, " for tunnels, ")

@@ -14,6 +14,8 @@ var tunnelFamilies = []struct {
 	{"tunnel_age_seconds", gauge, "How long the tunnel stands.", nil, (*Tunnel).age},
 	{"tunnel_silence_seconds", gauge, "How long nothing was heard of the client.", nil, (*Tunnel).silence},
 	{"tunnel_mtu_bytes", gauge, "MTU of the interface.", func(t *Tunnel) uint64 { return uint64(t.MTU) }, nil},
+	{"tunnel_unattached", gauge, "Whether no bridge section fits the tunnel.", func(t *Tunnel) uint64 { return one(t.Unattached != "") }, nil},
+	{"tunnel_hook_failed", gauge, "Whether a hook has failed for the tunnel.", func(t *Tunnel) uint64 { return one(t.HookFailed != "") }, nil},
 	{"tunnel_limit_bytes_per_second", gauge, "Bandwidth limit towards the client, 0: none.", func(t *Tunnel) uint64 { return uint64(t.Bandwidth) * 125 }, nil},
 	{"tunnel_receive_bytes_total", counter, "Bytes received from the client.", func(t *Tunnel) uint64 { return t.RxBytes }, nil},
 	{"tunnel_receive_packets_total", counter, "Packets received from the client.", func(t *Tunnel) uint64 { return t.RxPackets }, nil},

@@ -103,6 +103,8 @@ func (s *Section) read(record []byte) error {
 			s.Listeners[number] = int(fd)
 		case tagCore:
 			s.Core = f.Bytes()
+		case tagUnattached:
+			s.Unattached = f.Uint()
 		}
 	}
 	return f.Err()
@@ -132,6 +134,8 @@ func (t *Tunnel) read(record []byte) error {
 			t.Isolated = f.Bool()
 		case tagStored:
 			t.Stored = f.Bool()
+		case tagHookFailed:
+			t.HookFailed = f.String()
 		case tagRiseMTU:
 			t.NeverUp = true
 		}

@@ -42,6 +42,7 @@ const (
 	tagOpened
 	tagListener // record, repeated
 	tagCore
+	tagUnattached
 )
 
 // The fields of a listener.
@@ -64,6 +65,7 @@ const (
 	tagRiseMTU // of version 1.0: it is not up yet
 	_          // of version 1.0
 	tagStored
+	tagHookFailed
 )
 
 // State is all that a program hands to the one that takes its place. Times are
@@ -93,14 +95,16 @@ type State struct {
 
 // Section is one broker section.
 type Section struct {
-	Number    int // 0–255
-	Name      string
-	Config    string // as State.Config, with this section alone
-	Leaving   bool   // it was taken out of the configuration
-	Complete  bool   // it listens wherever it should
-	Opened    uint32 // listeners so far
-	Listeners map[uint32]int
-	Core      []byte // the broker.Broker's state
+	Number   int // 0–255
+	Name     string
+	Config   string // as State.Config, with this section alone
+	Leaving  bool   // it was taken out of the configuration
+	Complete bool   // it listens wherever it should
+	Opened   uint32 // listeners so far
+	// Unattached is how many tunnels no bridge section has fitted so far.
+	Unattached uint64
+	Listeners  map[uint32]int
+	Core       []byte // the broker.Broker's state
 }
 
 // Tunnel is the socket and the interface of one tunnel; the rest is in its section's
@@ -116,6 +120,7 @@ type Tunnel struct {
 	Isolated    bool   // there
 	NeverUp     bool   // it is not up yet, if it is of version 1.0
 	Stored      bool   // systemd has a copy of the socket
+	HookFailed  string // which hook has failed for it, and how; "": none
 }
 
 // Files lists the descriptors that the state names.
@@ -191,6 +196,7 @@ func (s *Section) append(dst []byte) []byte {
 		dst = tlv.AppendUint(dst, tagListenerNumber, uint64(number))
 		dst = tlv.End(tlv.AppendUint(dst, tagListenerFD, uint64(fd)), mark)
 	}
+	dst = tlv.AppendUint(dst, tagUnattached, s.Unattached)
 	return tlv.AppendBytes(dst, tagCore, s.Core)
 }
 
@@ -204,5 +210,8 @@ func (t *Tunnel) append(dst []byte) []byte {
 	dst = tlv.AppendString(dst, tagInterface, t.Interface)
 	dst = tlv.AppendString(dst, tagMaster, t.Master)
 	dst = tlv.AppendBool(dst, tagIsolated, t.Isolated)
+	if t.HookFailed != "" {
+		dst = tlv.AppendString(dst, tagHookFailed, t.HookFailed)
+	}
 	return tlv.AppendBool(dst, tagStored, t.Stored)
 }

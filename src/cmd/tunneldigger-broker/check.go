@@ -36,7 +36,7 @@ func (o *options) check() int {
 	if err := checkLists(c, o.out); err != nil {
 		return o.fault(err)
 	}
-	for _, n := range daemon.CheckPorts(c) {
+	for _, n := range append(daemon.CheckBridges(c), daemon.CheckPorts(c)...) {
 		fmt.Fprintln(o.out, n)
 	}
 	if len(faults) > 0 && !o.starts {

@@ -1,0 +1,36 @@
+package daemon
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"tunneldigger/src/broker"
+	"tunneldigger/src/config"
+)
+
+// CheckBridges names the bridge sections that no tunnel can ever fit, as lines for
+// an operator.
+func CheckBridges(c *config.Config) (notices []string) {
+	for i := range c.Bridges {
+		b := &c.Bridges[i]
+		var mtus []int
+		taken := false
+		for j := range c.Brokers {
+			if s := &c.Brokers[j]; b.Takes(s) {
+				taken = true
+				mtus = append(mtus, broker.MTUs(s)...)
+			}
+		}
+		about := fmt.Sprintf("bridge '%s' (interface %s): no tunnel can ever fit it: ", b.Name, b.Interface)
+		switch {
+		case !taken:
+			notices = append(notices, about+"no broker section that is enabled has its name and ports")
+		case b.MTU != 0 && !slices.Contains(mtus, b.MTU):
+			slices.Sort(mtus)
+			mtus = slices.Compact(mtus)
+			notices = append(notices, fmt.Sprintf("%smtu %d is none of %s", about, b.MTU, strings.Trim(fmt.Sprint(mtus), "[]")))
+		}
+	}
+	return notices
+}
