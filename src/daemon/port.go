@@ -35,7 +35,7 @@ type ports struct {
 }
 
 func (ps *ports) get(id uint32) *port {
-	if int(id) < len(ps.byID) {
+	if id < uint32(len(ps.byID)) { // an int may have 32 bits, and others' tunnels any ID
 		return ps.byID[id]
 	}
 	return nil

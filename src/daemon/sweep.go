@@ -40,10 +40,10 @@ func (k *kernel) sweep(d *Daemon) error {
 	var mine []l2tp.TunnelInfo
 	for _, t := range all {
 		for _, s := range d.sections {
-			if s == nil || d.ports.get(t.ID) != nil {
+			if s == nil {
 				continue
 			}
-			if first := s.config.TunnelIDBase; t.ID >= first && t.ID < first+uint32(s.config.MaxTunnels) {
+			if first := s.config.TunnelIDBase; t.ID >= first && t.ID < first+uint32(s.config.MaxTunnels) && d.ports.get(t.ID) == nil {
 				mine = append(mine, t)
 			}
 		}

@@ -159,9 +159,13 @@ func (w *World) batch(namespace string, lines ...string) {
 	}
 }
 
-// Program is the path of one of the project's programs, which lie beside the test program in build/.
+// Program is the path of one of the project's programs, which lie beside the test program in build/, or in the folder that
+// E2E_PROGRAMS names.
 func (w *World) Program(name string) string {
 	w.T.Helper()
+	if folder := os.Getenv("E2E_PROGRAMS"); folder != "" {
+		return filepath.Join(folder, name)
+	}
 	self, err := os.Executable()
 	if err != nil {
 		w.T.Fatal(err)
