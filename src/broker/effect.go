@@ -78,6 +78,7 @@ type Effect struct {
 	Bandwidth   uint32
 	Asked       uint32
 	Other       netip.AddrPort // of the second node, in NoteTwins
+	Detail      string         // what is wrong with the UUID, in NoteRefused; "": nothing
 	PeerTunnel  uint32
 	PeerSession uint32
 	message     [16]byte
@@ -94,7 +95,7 @@ type Note uint8
 const (
 	NoteUp          Note = iota + 1 // a tunnel is up
 	NoteClosed                      // a tunnel is being closed: Reason
-	NoteRefused                     // a client was refused: Reason
+	NoteRefused                     // a client was refused: Reason, and Detail with RefusedUUID, whose UUID is escaped
 	NoteQueued                      // a client waits
 	NoteMTU                         // a tunnel's MTU changed
 	NoteLimit                       // a client's bandwidth limit: Bandwidth, and what it asked for: Asked

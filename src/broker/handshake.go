@@ -102,11 +102,16 @@ func (b *Broker) prepare(now time.Duration, from pair, listener int, payload []b
 		return
 	}
 	r := request{from, listener, m.TunnelID, features, "", now, now}
-	if !wire.ValidUUID(m.UUID) || m.TunnelID == 0 {
-		b.refuse(r, RefusedUUID)
+	if fault := wire.UUIDFault(m.UUID); fault != "" {
+		r.uuid = wire.EscapeUUID(m.UUID) // for the note alone
+		b.refuse(r, RefusedUUID).Detail = fault
 		return
 	}
 	r.uuid = string(m.UUID)
+	if m.TunnelID == 0 {
+		b.refuse(r, RefusedUUID).Detail = "its tunnel ID is 0"
+		return
+	}
 	if b.lists.deny(&r) {
 		b.refuse(r, RefusedDenied)
 		return
@@ -269,9 +274,9 @@ func (b *Broker) failed(now time.Duration, t *tunnel, f Fault) {
 }
 
 // refuse answers a PREPARE by ERROR. Old clients expect it to be empty.
-func (b *Broker) refuse(r request, why Reason) {
+func (b *Broker) refuse(r request, why Reason) *Effect {
 	b.answer(&r, why)
-	b.note(NoteRefused, r.facts(), why)
+	return b.note(NoteRefused, r.facts(), why)
 }
 
 // answer is refuse without a note.

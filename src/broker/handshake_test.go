@@ -149,13 +149,22 @@ func TestPrepareRefused(t *testing.T) {
 	for _, test := range []struct {
 		name, uuid string
 		id         uint32
+		said       string // in the note, which is all that hears of it
+		detail     string
 	}{
-		{"no UUID", "", 1}, {"shell", "a;reboot", 1}, {"option", "-a", 1}, {"too long", strings.Repeat("x", 129), 1}, {"tunnel 0", "a", 0},
+		{"no UUID", "", 1, "", "it is empty"},
+		{"shell", "a;reboot", 1, ` a\x3breboot`, "it has a quote, or another character that means something to a shell"},
+		{"option", "-a", 1, ` \x2da`, "it begins with a hyphen"},
+		{"too long", strings.Repeat("x", 129), 1, " " + strings.Repeat("x", 122) + "...", "it is longer than 128 bytes"},
+		{"tunnel 0", "a", 0, " a", "its tunnel ID is 0"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t, quiet, Options{})
-			// What is not acceptable must not get near a log or a hook either.
-			r.prepare(alice, test.uuid, test.id, unique).is("alice ← ERROR", "# refused: the UUID is not acceptable")
+			// What is not acceptable must not get near a log or a hook as it came.
+			r.prepare(alice, test.uuid, test.id, unique).is("alice ← ERROR", "# refused"+test.said+": the UUID is not acceptable")
+			if got := r.out[1].Detail; got != test.detail {
+				t.Errorf("detail %q, want %q", got, test.detail)
+			}
 			if m, _ := wire.Parse(r.out[0].Message()); len(m.Payload) != 0 {
 				t.Error("old clients expect an empty ERROR")
 			}

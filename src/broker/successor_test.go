@@ -109,6 +109,6 @@ func TestSuccessorInQueue(t *testing.T) {
 func TestSuccessorNotAcceptable(t *testing.T) {
 	r := newRig(t, quiet, Options{})
 	r.up(alice, "a", 7, unique)
-	r.prepare(alice, "a b", 7, unique).is("alice ← ERROR", "# refused: the UUID is not acceptable")
+	r.prepare(alice, "a b", 7, unique).is("alice ← ERROR", `# refused a\x20b: the UUID is not acceptable`)
 	r.prepare(alice, "a", 7, unique).is("100 ← TUNNEL 100 features 1", "100 ← PMTU_NTFY 1400")
 }

@@ -129,6 +129,9 @@ func (d *Daemon) note(s *section, e *broker.Effect) {
 		}
 	case broker.NoteRefused, broker.NoteClosed:
 		args = append(args, "reason", e.Reason.String())
+		if e.Detail != "" {
+			args = append(args, "detail", e.Detail)
+		}
 	}
 	d.log.Log(level, text, args...)
 }

@@ -260,6 +260,7 @@ func (d *Daemon) report() status.Report {
 		section.Listeners = s.report()
 		section.Unattached, section.HookFailed = d.counts(s)
 		section.UnattachedTotal = s.loosened
+		section.Refusals = d.lastRefusals(s)
 		r.Sections = append(r.Sections, section)
 	}
 	return r

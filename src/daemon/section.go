@@ -32,8 +32,9 @@ type section struct {
 	leaving   bool            // it was taken out of the configuration
 	waitsFor  string          // what is missing for all of it, as it was logged
 
-	loosened     uint64 // tunnels that no bridge section fitted, so far
-	silentErrors int    // turns in a row with nothing but errors from a listener
+	refusals     []refusal // the last ones
+	loosened     uint64    // tunnels that no bridge section fitted, so far
+	silentErrors int       // turns in a row with nothing but errors from a listener
 }
 
 // listener finds a listener and its section by the listener's number.

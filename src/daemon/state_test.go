@@ -31,8 +31,8 @@ func TestFieldsAreHandedOver(t *testing.T) {
 			"poller wake now promptly retryAt look creates queue effects event buffer padded listenFirst replied " + // of a turn, or found out again
 			"quiet lists verifier moveNext " + // begin anew: windows of the log, files, answers
 			"stopBy upgrading"}, // there is no upgrade while stopping, and only one at a time
-		{section{}, "number config core listeners complete opened leaving stale waits waitsFor silentErrors loosened"}, // stale: only during a reload; waits: found out again
-		{port{}, "id section listener fd peer local name index master isolated rise silentErrors traffic"},             // traffic is read again
+		{section{}, "number config core listeners complete opened leaving stale waits waitsFor silentErrors loosened refusals"}, // stale: only during a reload; waits: found out again; refusals: begin anew
+		{port{}, "id section listener fd peer local name index master isolated rise silentErrors traffic"},                      // traffic is read again
 		{rise{}, "port facts mtu since"},
 		{mark{}, "serial loose hook"}, // loose: found out again
 		{marks{}, "byID said"},        // said: once more

@@ -64,6 +64,9 @@ func appendLabel(b []byte, name, s string) []byte {
 // appendPlain appends s for a terminal: quoted if there is anything in it that a
 // terminal might take for more than a letter, or that looks like two columns.
 func appendPlain(b []byte, s string) []byte {
+	if s == "" {
+		return add(b, `""`)
+	}
 	for _, r := range s {
 		if r <= ' ' || r == '"' || r == utf8.RuneError || !strconv.IsPrint(r) {
 			return strconv.AppendQuote(b, s)

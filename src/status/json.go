@@ -85,6 +85,21 @@ func AppendJSONSection(b []byte, s *Section, first bool) []byte {
 		}
 		b = add(b, "}")
 	}
+	b = open(b, "last_refused", "[")
+	for i := range s.Refusals {
+		r := &s.Refusals[i]
+		b = text(add(element(b), "{"), "uuid", r.UUID)
+		if b = key(b, "endpoint"); r.Peer.IsValid() {
+			b = appendAddress(b, r.Peer)
+		} else {
+			b = add(b, "null")
+		}
+		b = text(b, "reason", r.Reason.Label())
+		b = orNull(b, "detail", r.Detail)
+		b = seconds(b, "seconds_ago", r.Ago)
+		b = add(number(b, "count", r.Count), "}")
+	}
+	b = add(b, "]")
 	b = open(b, "dropped", "{")
 	for kind, n := range s.Stats.Drops {
 		b = number(b, broker.Drop(kind).Label(), n)

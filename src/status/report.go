@@ -38,8 +38,9 @@ type Section struct {
 	Name      string
 	Interface string // "": any
 	Listeners []Listener
-	WaitsFor  string // what is missing before it can listen anywhere, in words
-	Tunnels   int    // those included that are coming or going
+	Refusals  []Refusal // the last ones, last first
+	WaitsFor  string    // what is missing before it can listen anywhere, in words
+	Tunnels   int       // those included that are coming or going
 	Limit     int
 	Queued    int
 	// Unattached is how many of the tunnels are attached to nothing, though there are bridge sections.
@@ -52,6 +53,16 @@ type Section struct {
 	CloseRate  int // tunnels a minute
 	Stats      broker.Stats
 	Limits     broker.Limits
+}
+
+// Refusal is one of the last refusals of clients.
+type Refusal struct {
+	UUID   string         // escaped where it is not acceptable, "": it was empty
+	Peer   netip.AddrPort // the zero value: not to be shown
+	Reason broker.Reason
+	Detail string // what is wrong with the UUID, in words; "": nothing
+	Ago    time.Duration
+	Count  uint64 // how often this UUID was refused for this reason
 }
 
 // Listener is an address and port that a section is to listen on.

@@ -30,6 +30,11 @@ func fixture() (*Report, []Tunnel) {
 		Sections: []Section{{
 			Name: "wan", Interface: "eth0", Tunnels: 3, Limit: 1024, Queued: 2, Unattached: 1, UnattachedTotal: 14, HookFailed: 2, Draining: true, CloseRate: 30, Stats: stats,
 			Limits: broker.Limits{Addresses: 9, HeldAddresses: 2, UUIDs: 8, HeldUUIDs: 1},
+			Refusals: []Refusal{
+				{UUID: `my\x20node`, Peer: netip.MustParseAddrPort("198.51.100.9:5"), Reason: broker.RefusedUUID, Detail: "it has a blank", Ago: time.Second, Count: 3},
+				{Reason: broker.RefusedUUID, Detail: "it is empty", Ago: 61 * time.Second, Count: 1},
+				{UUID: "lost", Reason: broker.RefusedDenied, Ago: time.Hour, Count: 1},
+			},
 			Listeners: []Listener{
 				{netip.MustParseAddrPort("192.0.2.1:53"), ""}, {netip.MustParseAddrPort("192.0.2.1:123"), "UDP is in use by " + nasty},
 				{netip.MustParseAddrPort("[2001:db8::1]:53"), ""}, {netip.MustParseAddrPort("[2001:db8::1]:123"), "it is in use by ntpd"},

@@ -228,6 +228,21 @@ func AppendSection(b []byte, s *Section) []byte {
 		}
 		b = total(b, what, n, broker.Reason(r).String())
 	}
+	for i := range s.Refusals {
+		r := &s.Refusals[i]
+		b = appendPlain(add(b, "  refused lately: "), r.UUID)
+		if r.Peer.IsValid() {
+			b = r.Peer.AppendTo(add(b, " at "))
+		}
+		b = add(b, ": ", r.Reason.String())
+		if r.Detail != "" {
+			b = add(b, ", ", r.Detail)
+		}
+		if r.Count > 1 {
+			b = count(b, ", ", r.Count, " times")
+		}
+		b = add(appendSpan(add(b, ", "), r.Ago), " ago\n")
+	}
 	for kind, n := range s.Stats.Drops {
 		b = total(b, "  dropped datagrams: ", n, broker.Drop(kind).String())
 	}

@@ -204,6 +204,30 @@ func TestValidUUID(t *testing.T) {
 	}
 }
 
+func TestEscapeUUID(t *testing.T) {
+	for uuid, want := range map[string]string{
+		"a b": `a\x20b`, "-rf": `\x2drf`, ".": `\x2e`, "..": `\x2e.`, "ä\n": `\xc3\xa4\x0a`, `a"\`: `a\x22\x5c`, "": "",
+		strings.Repeat("x", 129): strings.Repeat("x", 122) + "...", strings.Repeat(" ", 40): strings.Repeat(`\x20`, 31) + "...",
+	} {
+		if got := EscapeUUID([]byte(uuid)); got != want {
+			t.Errorf("%q: got %q, want %q", uuid, got, want)
+		}
+	}
+}
+
+// Whatever a stranger sends comes out bounded and harmless.
+func FuzzEscapeUUID(f *testing.F) {
+	f.Add([]byte("a b"))
+	f.Add([]byte("\x1b[31m\xff"))
+	f.Add(bytes.Repeat([]byte("ä"), 127))
+	f.Fuzz(func(t *testing.T, uuid []byte) {
+		got := EscapeUUID(uuid)
+		if plain := strings.ReplaceAll(got, `\x`, ""); len(got) > MaxValidUUID || plain != "" && !ValidUUID([]byte(plain)) && plain != "." {
+			t.Errorf("%q gives %q", uuid, got)
+		}
+	})
+}
+
 func TestNoAllocation(t *testing.T) {
 	buf := make([]byte, 0, 2048)
 	uuid := []byte("uuid")
