@@ -6,7 +6,11 @@ local function scrape()
   if text == "" then
     error("the Tunneldigger broker does not run\n", 0)
   end
-  output((text:gsub("\n$", "")))
+  if out then -- since June 2025
+    out:write(text)
+  else
+    output((text:gsub("\n$", "")))
+  end
 end
 
 return { scrape = scrape }

@@ -55,3 +55,20 @@ members(counter("tunneldigger_datagrams_dropped_total", "Datagrams that were dro
 each(counter("tunneldigger_clients_told_total", "Clients that were told that their tunnel is gone."), (broker) => broker.told);
 each(counter("tunneldigger_uuid_twins_total", "UUIDs that two living nodes were seen to have."), (broker) => broker.uuid_twins);
 members(gauge("tunneldigger_held_off", "Addresses and UUIDs that come too often and are held off."), "kind", (broker) => broker.held_off);
+
+// A histogram, which that exporter can't declare: so its series come without a type.
+const setup = "tunneldigger_setup_duration_seconds";
+const bucket = gauge(setup + "_bucket", null, true);
+const count = gauge(setup + "_count", null, true);
+const sum = gauge(setup + "_sum", null, true);
+
+for (let broker in status.brokers) {
+	let labels = { broker: broker.name };
+	let below = 0;
+	for (let part in broker.setup.buckets) {
+		below += part.count;
+		bucket({ ...labels, le: part.up_to_seconds == null ? "+Inf" : "" + part.up_to_seconds }, below);
+	}
+	count(labels, broker.setup.count);
+	sum(labels, broker.setup.sum_seconds);
+}
