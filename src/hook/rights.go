@@ -33,7 +33,7 @@ func rights() string {
 	case os.Getenv("NOTIFY_SOCKET") != "": // systemd started the broker
 		return "the service limits hooks: " + OldRights + " says how to lift that"
 	}
-	return "hooks have only the rights that the broker was started with: see least_privilege, and on OpenWrt /etc/capabilities/tunneldigger-broker.json"
+	return "hooks have only the rights that the broker was started with: see least_privilege, and on OpenWrt /etc/tunneldigger/capabilities.json"
 }
 
 // regains tells whether what this process starts has root's power over other users' files, also when the process has given it up: what

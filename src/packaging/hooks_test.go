@@ -20,6 +20,11 @@ func TestHooks(t *testing.T) {
 		{"60-nft-block", "ACTION=broker.connection-rate-limit ENDPOINT_IP=2001:db8::7", "nft -f -\nadd element inet tunneldigger block6 { 2001:db8::7/64 timeout 10m }\n"},
 		{"60-nft-block", "ACTION=broker.connection-rate-limit ENDPOINT_IP=fe80::1%2", ""},
 		{"60-nft-block", "ACTION=session.up ENDPOINT_IP=192.0.2.7", ""},
+		// procd offers every folder of /etc/hotplug.d as an object of ubus: any action, without facts, or none.
+		{"50-babel", "", ""}, {"50-babel", "ACTION=session.up", ""}, {"50-babel", "ACTION=session.pre-down", ""},
+		{"50-olsr", "", ""}, {"50-olsr", "ACTION=session.up", ""},
+		{"50-batman-adv", "", ""}, {"50-batman-adv", "ACTION=session.up", ""}, {"50-batman-adv", "ACTION=session.up INTERFACE= BROKER=wan", ""},
+		{"60-nft-block", "", ""}, {"60-nft-block", "ACTION=broker.connection-rate-limit", ""},
 	} {
 		cmd := exec.Command("busybox", "ash", "-c", "exec 3>&1; "+tools, "../../files/hooks/"+test.hook)
 		cmd.Env = append(cmd.Environ(), strings.Fields(test.environment)...)

@@ -29,12 +29,33 @@ func TestMakefileFields(t *testing.T) {
 	all := recipe(t, "show", "show-tunneldigger-broker")
 	for _, want := range []string{
 		"GO_PKG: tunneldigger\n", "PKG_LICENSE: MIT\n", "PKG_LICENSE_FILES: LICENSE\n", "PKG_BUILD_DEPENDS: golang/host\n",
-		"PKG_BUILD_FLAGS: no-mips16\n", "Package: tunneldigger-broker\n", "Depends: kmod-l2tp, kmod-l2tp-eth, kmod-sched-core\n",
-		"Conflicts: tunneldigger-broker-src\n", "Section: net\n", "main.version=",
+		"PKG_BUILD_FLAGS: no-mips16\n", "Package: tunneldigger-broker\n", "Depends: libc, kmod-l2tp, kmod-l2tp-eth, kmod-sched-core\n",
+		"Conflicts: tunneldigger-broker-src\n", "Section: net\n", "main.version=", "LicenseFiles: LICENSE\n",
+		"Source: feeds/tunneldigger/openwrt/tunneldigger-broker\n", "SourceName: tunneldigger-broker\n",
 	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no %q in:\n%s", want, all)
 		}
+	}
+	// Nobody is named who does not answer.
+	if strings.Contains(all, "\nMaintainer:") || strings.Contains(all, "\nURL:") {
+		t.Errorf("a maintainer or a URL that nobody gave:\n%s", all)
+	}
+	published := recipe(t, "show-tunneldigger-client", "TUNNELDIGGER_MAINTAINER=Mesh Network <mesh@example.org>", "TUNNELDIGGER_URL=https://mesh.example.org")
+	if !strings.Contains(published, "URL: https://mesh.example.org\nMaintainer: Mesh Network <mesh@example.org>\n") {
+		t.Errorf("published:\n%s", published)
+	}
+	// What the build depends on is known before package.mk makes a stamp of it, and is all that is copied or installed.
+	top, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var depends []string
+	for _, name := range []string{"src", "files", "go.mod", "go.sum", "LICENSE"} {
+		depends = append(depends, filepath.Join(top, name))
+	}
+	if want := "PKG_FILE_DEPENDS_SEEN: " + strings.Join(depends, " ") + "\n"; !strings.Contains(all, want) {
+		t.Errorf("no %q in:\n%s", want, all)
 	}
 	if got := recipe(t, "show-tunneldigger-client"); !strings.Contains(got, "Package: tunneldigger-client\n") || strings.Contains(got, "Conflicts") {
 		t.Errorf("the client:\n%s", got)
@@ -82,7 +103,6 @@ func TestMakefileInstall(t *testing.T) {
 var brokerFiles = []string{
 	"644 etc/capabilities/tunneldigger-broker.json",
 	"600 etc/config/tunneldigger-broker",
-	"644 etc/hotplug.d/tunneldigger/README",
 	"755 etc/init.d/tunneldigger-broker",
 	"755 etc/uci-defaults/tunneldigger-broker",
 	"644 lib/upgrade/keep.d/tunneldigger-broker",
@@ -94,12 +114,32 @@ var brokerFiles = []string{
 	"644 usr/share/tunneldigger-broker/hooks/50-batman-adv",
 	"644 usr/share/tunneldigger-broker/hooks/50-olsr",
 	"644 usr/share/tunneldigger-broker/hooks/60-nft-block",
+	"644 usr/share/tunneldigger-broker/hooks/README",
 	"644 usr/share/ucode/node-exporter/lib/tunneldigger.uc",
 }
 
 // sortPaths sorts lines "MODE PATH" by path.
 func sortPaths(lines []string) {
 	slices.SortFunc(lines, func(a, b string) int { return strings.Compare(a[4:], b[4:]) })
+}
+
+// TestPostrm has rpcd look again after removal, but not that of the machine that builds an image.
+func TestPostrm(t *testing.T) {
+	script := recipe(t, "postrm-tunneldigger-broker")
+	for _, root := range []string{"", "/build/root"} {
+		cmd := exec.Command("busybox", "ash", "-c", "killall() { echo killall $*; return 1; }; "+strings.ReplaceAll(script, "2>/dev/null", ""))
+		cmd.Env = append(os.Environ(), "IPKG_INSTROOT="+root)
+		out, err := cmd.CombinedOutput()
+		if want := map[bool]string{true: "killall -HUP rpcd\n"}[root == ""]; err != nil || string(out) != want {
+			t.Errorf("root %q: %q, %v; want %q", root, out, err, want)
+		}
+	}
+	if !strings.HasPrefix(script, "#!/bin/sh\n") {
+		t.Errorf("it begins with %q", script[:20])
+	}
+	if script := recipe(t, "postrm-tunneldigger-client"); strings.TrimSpace(script) != "" {
+		t.Errorf("the client's: %q", script)
+	}
 }
 
 // TestMakefilePrepare has what the build needs copied from the repository that the feed is.

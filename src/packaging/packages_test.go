@@ -165,18 +165,19 @@ func TestIPK(t *testing.T) {
 		t.Errorf("debian-binary: %q", got)
 	}
 	members, control := untar(t, strings.NewReader(parts["./control.tar.gz"]))
-	if got, want := files(t, members, "./"), []string{"644 conffiles", "644 control", "755 postinst", "755 prerm"}; !slices.Equal(got, want) {
+	if got, want := files(t, members, "./"), []string{"644 conffiles", "644 control", "755 postinst", "755 postrm", "755 prerm"}; !slices.Equal(got, want) {
 		t.Errorf("control files %q, want %q", got, want)
 	}
-	wantLines(t, control["./control"], "Package: tunneldigger-broker\n", "Version: 1.", "Depends: kmod-l2tp, kmod-l2tp-eth, kmod-sched-core\n",
+	wantLines(t, control["./control"], "Package: tunneldigger-broker\n", "Version: 1.", "Depends: libc, kmod-l2tp, kmod-l2tp-eth, kmod-sched-core\n",
 		"Conflicts: tunneldigger-broker-src\n", "License: MIT\n", "Section: net\n", "Architecture: x86_64\n", "Installed-Size: ", "Description: The server half")
 	// In bytes: a program has more than two million.
 	if match := regexp.MustCompile(`(?m)^Installed-Size: (\d{7,})$`).FindString(control["./control"]); match == "" {
 		t.Error("the installed size is not in bytes")
 	}
-	if got, want := control["./conffiles"], "/etc/capabilities/tunneldigger-broker.json\n/etc/config/tunneldigger-broker\n"; got != want {
+	if got, want := control["./conffiles"], "/etc/config/tunneldigger-broker\n"; got != want {
 		t.Errorf("conffiles %q", got)
 	}
+	wantLines(t, control["./postrm"], "#!/bin/sh\n", "[ -n \"${IPKG_INSTROOT}\" ] || killall -HUP rpcd")
 	for _, script := range []string{"./postinst", "./prerm"} {
 		wantLines(t, control[script], "#!/bin/sh\n", "default_"+script[2:])
 	}
@@ -193,14 +194,15 @@ func TestAPK(t *testing.T) {
 	for _, m := range members {
 		names = append(names, m.Name)
 	}
-	if want := []string{".PKGINFO", ".post-install", ".post-upgrade", ".pre-deinstall"}; !slices.Equal(names, want) {
+	if want := []string{".PKGINFO", ".post-deinstall", ".post-install", ".post-upgrade", ".pre-deinstall"}; !slices.Equal(names, want) {
 		t.Errorf("control segment %q, want %q", names, want)
 	}
-	wantLines(t, control[".PKGINFO"], "pkgname = tunneldigger-broker\n", "pkgver = 1.", "arch = x86_64\n", "depend = kmod-l2tp\n",
+	wantLines(t, control[".PKGINFO"], "pkgname = tunneldigger-broker\n", "pkgver = 1.", "arch = x86_64\n", "depend = libc\n", "depend = kmod-l2tp\n",
 		"depend = kmod-l2tp-eth\n", "depend = kmod-sched-core\n", "depend = !tunneldigger-broker-src\n", "license = MIT\n", "pkgdesc = The server half")
 	wantLines(t, control[".post-install"], "#!/bin/sh\n", "add_group_and_user\n", "default_postinst")
 	wantLines(t, control[".post-upgrade"], "#!/bin/sh\n", "export PKG_UPGRADE=1\n", "default_postinst")
 	wantLines(t, control[".pre-deinstall"], "#!/bin/sh\n", "default_prerm")
+	wantLines(t, control[".post-deinstall"], "#!/bin/sh\n", "[ -n \"${IPKG_INSTROOT}\" ] || killall -HUP rpcd")
 
 	members, data := untar(t, r)
 	const lists = "lib/apk/packages/tunneldigger-broker."
@@ -252,6 +254,7 @@ func TestDeb(t *testing.T) {
 		"usr/share/doc/tunneldigger-broker/examples/tunneldigger-broker-metrics.service",
 		"usr/share/doc/tunneldigger-broker/examples/tunneldigger-broker-metrics.timer",
 		"usr/share/doc/tunneldigger-broker/examples/tunneldigger.lua",
+		"etc/hotplug.d/tunneldigger", "usr/share/tunneldigger-broker/hooks/README", "usr/share/tunneldigger-broker/hooks-old-rights.conf",
 		"usr/share/doc/tunneldigger-broker/examples/vectors.json",
 		"usr/share/doc/tunneldigger-broker/examples/status.schema.json",
 	} {
