@@ -1,6 +1,8 @@
 package packaging
 
 import (
+	"crypto/md5"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,9 +90,7 @@ config bridge
 			r.config(test.before)
 			path := filepath.Join(r.root, "etc/config/tunneldigger-broker")
 			for run := 1; run <= 2; run++ {
-				if out, status := r.ash("testdata/openwrt/uci-defaults", "../../files/tunneldigger-broker.defaults"); out != "" || status != 0 {
-					t.Errorf("%q, status %d", out, status)
-				}
+				r.defaults()
 				text, err := os.ReadFile(path)
 				if err != nil {
 					t.Fatal(err)
@@ -107,6 +107,66 @@ config bridge
 				t.Errorf("notices: %q", c.Notices)
 			}
 		})
+	}
+}
+
+// TestReloadConfig has the first change after an installation be one for reload_config, which goes by the sums that it made before.
+func TestReloadConfig(t *testing.T) {
+	const sums = "0123456789abcdef0123456789abcdef  /var/run/config.check/network\n"
+	r := newRouter(t)
+	r.config(broker("wan", "interface 'wan'"))
+	r.defaults()
+	if _, err := os.Stat(r.root + "/var/run/config.md5"); err == nil {
+		t.Error("sums are made before the first boot has")
+	}
+	r.write("var/run/config.md5", sums)
+	path := filepath.Join(r.root, "var/run/config.md5")
+	for range 2 {
+		r.defaults()
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config, err := os.ReadFile(r.root + "/etc/config/tunneldigger-broker") // which is what uci show prints here
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("%s%x  /var/run/config.check/tunneldigger-broker\n", sums, md5.Sum(config)); string(text) != want {
+			t.Errorf("%q, want %q", text, want)
+		}
+	}
+	// One that is there is of the time before the script, which may have changed the file.
+	r.write("var/run/config.md5", "f  /var/run/config.check/tunneldigger-broker\n")
+	r.defaults()
+	if text, _ := os.ReadFile(path); strings.Count(string(text), "\n") != 1 {
+		t.Errorf("%q", text)
+	}
+}
+
+// TestEnabled has a service that was enabled without K10, as Python's was, count as enabled after the upgrade, and no other one.
+func TestEnabled(t *testing.T) {
+	for links, want := range map[string]string{
+		"": "", "S90": "enable\n", "S90 K10": "", "K10": "",
+	} {
+		r := newRouter(t)
+		r.config(broker("wan", "interface 'wan'"))
+		r.write("etc/init.d/tunneldigger-broker", "#!/bin/sh\necho $* >>$STATE/called\n")
+		r.write("etc/rc.d/S90other", "")
+		for _, link := range strings.Fields(links) {
+			r.write("etc/rc.d/"+link+"tunneldigger-broker", "")
+		}
+		r.defaults()
+		if called, _ := os.ReadFile(r.state + "/called"); string(called) != want {
+			t.Errorf("links %q: called %q, want %q", links, called, want)
+		}
+	}
+}
+
+// defaults runs the script of uci-defaults.
+func (r *router) defaults() {
+	r.Helper()
+	if out, status := r.ash("testdata/openwrt/uci-defaults", "../../files/tunneldigger-broker.defaults"); out != "" || status != 0 {
+		r.Errorf("%q, status %d", out, status)
 	}
 }
 

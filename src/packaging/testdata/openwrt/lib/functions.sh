@@ -53,6 +53,7 @@ uci() {
 	[ "$1" != -q ] || shift
 	case $1 in
 	batch) while read -r line; do eval "uci $line"; done ;;
+	show) cat "$ROOT/etc/config/$2" ;;
 	commit) [ -e "$ROOT/etc/config/$2" ] ;;
 	*) uci_edit "$1" "$2" ;;
 	esac
