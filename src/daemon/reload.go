@@ -48,7 +48,12 @@ func (d *Daemon) reload(upgraded bool) (text string, err error) {
 		}
 		return "", err
 	}
-	return d.apply(next), nil
+	text = d.apply(next)
+	if !upgraded && superseded() {
+		d.log.Info("another program is installed than the one that runs: upgrade has it take over", "running", d.version)
+		text += "Another program is installed than the one that runs, " + d.version + ": upgrade has it take over.\n"
+	}
+	return text, nil
 }
 
 // reloading is a reload that can be carried out.

@@ -74,6 +74,20 @@ func installed() (string, error) {
 	return os.Executable() // without " (deleted)"
 }
 
+// superseded reports whether the program that is installed is another file than the
+// one that runs: an upgrade that was refused, or nobody asked for one.
+func superseded() bool {
+	path, err := installed()
+	if err != nil {
+		return false
+	}
+	var here, there unix.Stat_t
+	if unix.Stat("/proc/self/exe", &here) != nil || unix.Stat(path, &there) != nil {
+		return false
+	}
+	return here.Dev != there.Dev || here.Ino != there.Ino
+}
+
 // collectUpgrade goes on when the new program has answered.
 func (d *Daemon) collectUpgrade() {
 	u := d.upgrading

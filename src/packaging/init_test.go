@@ -22,7 +22,7 @@ func TestStart(t *testing.T) {
 	r.config(broker("wan", "interface 'wan'"))
 	r.want("start", "started")
 	devices := r.root + "/var/run/tunneldigger-broker/devices"
-	r.has("command "+r.root+"/usr/bin/tunneldigger-broker -c "+r.root+"/etc/config --devices "+devices,
+	r.has("command "+r.root+"/usr/bin/tunneldigger-broker -c "+r.root+"/etc/config --devices "+devices+" --end-with-parent",
 		"file "+r.root+"/etc/config/tunneldigger-broker "+devices,
 		"reload_signal HUP", "respawn 3600 10 0", "term_timeout 15", "limits nofile=65535 65535", "stderr 1",
 		"config_trigger tunneldigger-broker", "interface_trigger wan")
@@ -42,6 +42,9 @@ func TestSmallRouterWithJail(t *testing.T) {
 		"capabilities /etc/capabilities/tunneldigger-broker.json")
 	r.hasNot("interface_trigger")
 	r.devices("")
+	r.write("etc/tunneldigger/capabilities.json", "{}")
+	r.want("reload", "HUP")
+	r.has("capabilities " + r.root + "/etc/tunneldigger/capabilities.json")
 }
 
 func TestTwoSections(t *testing.T) {

@@ -61,14 +61,39 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// A wrong file keeps the running broker, of the old version, going.
+// A wrong file keeps the running broker, of the old version, going: until the first reload after it is mended.
 func TestUpgradeWithWrongConfiguration(t *testing.T) {
 	r := newRouter(t)
 	r.config(broker("wan", "interface 'wan'"))
 	r.want("start", "started")
 	r.faults("wrong\n")
-	if got := r.upgrade(true); got != "nothing" {
-		t.Errorf("%s", got)
+	stays := func(got string) {
+		t.Helper()
+		if got != "nothing" || !strings.HasPrefix(r.log, "wrong\n") || !strings.Contains(r.log, "before the upgrade goes on") {
+			t.Errorf("%s; the script said\n%s\nlog: %q", got, strings.Join(r.record, "\n"), r.log)
+		}
+		r.hasNot("asked")
 	}
+	stays(r.upgrade(true))
+	t.Setenv("PKG_UPGRADE", "")
+	r.config(broker("wan", "interface 'wan'", "port '70000'"))
+	stays(r.do("reload"))
+	r.faults("")
+	r.config(broker("wan", "interface 'wan'", "port '7000'"))
+	r.want("reload", "HUP")
+	r.has("asked upgrade")
+	if !strings.Contains(r.log, "upgraded") {
+		t.Errorf("log: %q", r.log)
+	}
+	r.want("reload", "nothing")
+	r.hasNot("asked")
+
+	// A restart in between is an upgrade, too.
+	r.faults("wrong\n")
+	stays(r.upgrade(true))
+	t.Setenv("PKG_UPGRADE", "")
+	r.faults("")
+	r.want("stop", "stopped")
+	r.want("start", "started")
 	r.hasNot("asked")
 }

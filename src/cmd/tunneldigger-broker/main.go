@@ -58,6 +58,8 @@ Options for running:
   --log-priority   begin every line of the log with its priority as <N>
   --devices FILE   lines "NAME DEVICE" (or only "NAME", while there is none): which
                    network device stands for an interface's name in the configuration
+  --end-with-parent
+                   stop, as at TERM, when the process that started it ends
   -datapath none   accept tunnels without making interfaces: for load tests only
 
 Signals: TERM and INT stop (clients are told, hooks run, interfaces are removed),
@@ -123,6 +125,11 @@ func (o *options) run() int {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR2)
 	log.Info("tunneldigger-broker " + version)
+	if o.dependent {
+		if err := endWithParent(); err != nil {
+			log.Warn(err.Error())
+		}
+	}
 	// There is one loop, and the little that goes on beside it can wait. With a
 	// second processor the runtime wakes a thread at every event to look for work.
 	runtime.GOMAXPROCS(1)

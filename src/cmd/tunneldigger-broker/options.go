@@ -13,22 +13,23 @@ import (
 // options are what the command line says. The package flag is not used: with
 // reflection it brings 130 kB to a router's flash for four options.
 type options struct {
-	command  string // "": run; --version and --help are commands too
-	word     string // FILE or HOST
-	dir      string
-	datapath string
-	devices  string // file for config.ApplyDevices
-	uuid     string
-	socket   string
-	format   string // of status: "", json or prometheus
-	rate     string // with which drain closes tunnels
-	tunnels  bool   // a series for every tunnel
-	priority bool
-	starts   bool                    // check is for a start, which bears more
-	proves   bool                    // --check-handoff, for the program that this one is to replace
-	found    map[string][]netip.Addr // of names in the configuration
-	out      io.Writer
-	errs     io.Writer
+	command   string // "": run; --version and --help are commands too
+	word      string // FILE or HOST
+	dir       string
+	datapath  string
+	devices   string // file for config.ApplyDevices
+	uuid      string
+	socket    string
+	format    string // of status: "", json or prometheus
+	rate      string // with which drain closes tunnels
+	tunnels   bool   // a series for every tunnel
+	priority  bool
+	dependent bool                    // ends with its parent
+	starts    bool                    // check is for a start, which bears more
+	proves    bool                    // --check-handoff, for the program that this one is to replace
+	found     map[string][]netip.Addr // of names in the configuration
+	out       io.Writer
+	errs      io.Writer
 }
 
 // parse reads the command line. Options may stand before and after words, with
@@ -51,6 +52,9 @@ func parse(args []string) (*options, error) {
 			return o, nil
 		case "log-priority":
 			o.priority = true
+			continue
+		case "end-with-parent":
+			o.dependent = true
 			continue
 		case "tunnels":
 			o.tunnels = true
@@ -137,8 +141,8 @@ func (o *options) arrange(words []string) error {
 		return fmt.Errorf("-c is for running and check")
 	case o.uuid != "" && o.command != "probe":
 		return fmt.Errorf("-u is for probe")
-	case (o.datapath != "" || o.devices != "" || o.priority) && o.command != "":
-		return fmt.Errorf("-datapath, --devices and --log-priority are for running")
+	case (o.datapath != "" || o.devices != "" || o.priority || o.dependent) && o.command != "":
+		return fmt.Errorf("-datapath, --devices, --end-with-parent and --log-priority are for running")
 	case o.datapath != "" && o.datapath != "kernel" && o.datapath != "none":
 		return fmt.Errorf("-datapath %q: want kernel or none", o.datapath)
 	}

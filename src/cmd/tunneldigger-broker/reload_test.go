@@ -56,6 +56,33 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// A reload says that another program is installed, until that has taken over: an upgrade may have been refused.
+func TestReloadAfterRefusedUpgrade(t *testing.T) {
+	const other = "Another program is installed than the one that runs, 1.0: upgrade has it take over.\n"
+	b := startBroker(t)
+	all, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		install []byte
+		command string
+		want    string
+	}{
+		{nil, "reload", "Nothing has changed.\n"},
+		{all["2.0"], "reload", "Nothing has changed.\n" + other},
+		{nil, "upgrade", "Upgraded from 1.0 to 2.0, 0 tunnels stand.\n"},
+		{nil, "reload", "Nothing has changed.\n"},
+	} {
+		if step.install != nil {
+			b.install(step.install)
+		}
+		if text, _ := b.call(step.command); text != step.want {
+			t.Errorf("%s says %q, want %q", step.command, text, step.want)
+		}
+	}
+}
+
 // A start bears faults and names them; a reload refuses new ones, and none that are there since the start, also after
 // an upgrade; check names them all the same.
 func TestBear(t *testing.T) {
