@@ -81,9 +81,10 @@ func play(c *Conversation, from string, s side) error {
 
 // brokerSide is a broker with a kernel and hooks that do everything at once.
 type brokerSide struct {
-	core  *broker.Broker
-	stops time.Duration
-	out   [][]byte
+	fresh          func() *broker.Broker
+	core           *broker.Broker
+	stops, forgets time.Duration
+	out            [][]byte
 }
 
 // The broker's clock when a conversation begins; the cookies of the file depend on it, on the key and on the addresses.
@@ -97,14 +98,19 @@ var (
 func newBrokerSide(c *Conversation) *brokerSide {
 	section := config.Broker{Name: "wan", MaxTunnels: 100, TunnelIDBase: 100, TunnelTimeout: 60 * time.Second, PMTU: c.Broker.PMTU}
 	options := broker.Options{Jar: cookie.New([16]byte{'v', 'e', 'c', 't', 'o', 'r', 's'}), Random: func() uint32 { return 0 }}
-	return &brokerSide{core: broker.New(section, options), stops: Seconds(c.Broker.Stops)}
+	fresh := func() *broker.Broker { return broker.New(section, options) }
+	return &brokerSide{fresh: fresh, core: fresh(), stops: Seconds(c.Broker.Stops), forgets: Seconds(c.Broker.Forgets)}
 }
 
 func (s *brokerSide) due() time.Duration {
 	at, ok := s.core.Due()
-	if at -= epoch; s.stops > 0 && (!ok || s.stops < at) {
-		return s.stops
-	} else if !ok {
+	at -= epoch
+	for _, other := range []time.Duration{s.stops, s.forgets} {
+		if other > 0 && (!ok || other < at) {
+			at, ok = other, true
+		}
+	}
+	if !ok {
 		return -1
 	}
 	return at
@@ -114,6 +120,10 @@ func (s *brokerSide) tick(now time.Duration) {
 	if s.stops > 0 && now >= s.stops {
 		s.stops = 0
 		s.event(now, broker.Event{Kind: broker.EventStop})
+		return
+	}
+	if s.forgets > 0 && now >= s.forgets {
+		s.forgets, s.core = 0, s.fresh()
 		return
 	}
 	s.carryOut(now, s.core.Tick(epoch+now, nil))
@@ -134,7 +144,9 @@ func (s *brokerSide) carryOut(now time.Duration, effects []broker.Effect) {
 			d := bytes.Clone(e.Message())
 			s.out = append(s.out, append(d, make([]byte, max(0, e.Size-len(d)))...))
 		case broker.EffectCreate:
-			s.event(now, broker.Event{Kind: broker.EventCreated, Tunnel: e.Tunnel})
+			s.event(now, broker.Event{Kind: broker.EventCreated, Tunnel: e.Tunnel, Up: e.Raise})
+		case broker.EffectRaise:
+			s.event(now, broker.Event{Kind: broker.EventRaised, Tunnel: e.Tunnel})
 		case broker.EffectDestroy:
 			s.event(now, broker.Event{Kind: broker.EventDestroyed, Tunnel: e.Tunnel})
 		case broker.EffectHook:

@@ -155,6 +155,8 @@ func conversations(t *testing.T) (all []Conversation) {
 			Client: Client{UUID: "alice", TunnelID: 7, Features: 1, Probes: true}}, end: 20},
 		{Conversation: Conversation{Name: "the client probes a broker with a fixed MTU", About: "PMTU_NTFY is the answer to each probe that arrives.",
 			Client: Client{UUID: "alice", TunnelID: 7, Features: 1, Probes: true}, Broker: fixed}, end: 15},
+		{Conversation: Conversation{Name: "the broker forgets", About: "Another one takes its place, which does not know the tunnel and says so. The client sets up a new one at once.",
+			Client: today, Broker: Broker{PMTU: 1400, Forgets: 16}}, end: 22},
 		{Conversation: Conversation{Name: "the client falls silent", About: "After 60 seconds without a message the broker ends the tunnel.",
 			Client: today, Broker: fixed}, end: 61, lose: func(at float64, d Datagram) bool { return at > 0 && d.From == "client" }},
 	} {

@@ -104,6 +104,8 @@ type Broker struct {
 	PMTU int `json:"pmtu,omitempty"`
 	// Stops is when it ends, in seconds; 0: it does not.
 	Stops float64 `json:"stops,omitempty"`
+	// Forgets is when another broker takes its place that knows nothing of it, in seconds; 0: none does.
+	Forgets float64 `json:"forgets,omitempty"`
 }
 
 // Step is one datagram of a conversation.
