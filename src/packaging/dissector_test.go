@@ -71,7 +71,8 @@ func checksum(parts ...[]byte) uint16 {
 	return ^uint16(sum)
 }
 
-// tshark reads a capture with the dissector and gives the wanted fields of each frame.
+// tshark reads a capture with the dissector and gives the wanted fields of each frame, of those that -Y and a filter
+// before them let pass.
 func tshark(t *testing.T, c *capture, fields ...string) [][]string {
 	t.Helper()
 	// As somebody without rights, for whom alone Wireshark runs Lua.
@@ -89,6 +90,9 @@ func tshark(t *testing.T, c *capture, fields ...string) [][]string {
 		}
 	}
 	args := []string{"--reuid=nobody", "--clear-groups", "env", "HOME=" + dir, "tshark", "-n", "-X", "lua_script:tunneldigger.lua", "-r", "capture", "-T", "fields", "-E", "separator=|"}
+	for len(fields) > 0 && fields[0] == "-Y" {
+		args, fields = append(args, fields[:2]...), fields[2:]
+	}
 	for _, f := range fields {
 		args = append(args, "-e", f)
 	}
@@ -161,6 +165,33 @@ func TestDissector(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestFilter runs the commands that files/doc shows for what comes out of the programs: tshark's on a capture, jq's on a status.
+func TestFilter(t *testing.T) {
+	f, err := vectors.Load("../wire/testdata/vectors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCapture()
+	for _, s := range f.Conversations[0].Steps {
+		c.udp(s.At, netip.MustParseAddrPort("192.0.2.10:40000"), netip.MustParseAddrPort("198.51.100.1:53"), s.Bytes())
+	}
+	_, filter, found := strings.Cut(read(t, "files/doc/protocol.md"), "tshark -X lua_script:tunneldigger.lua -r FILE -Y '")
+	filter, _, _ = strings.Cut(filter, "'\n")
+	lines := tshark(t, c, "-Y", strings.Replace(filter, "my-name", "alice", 1), "tunneldigger.type")
+	if !found || len(lines) != 1 || plain(lines[0][0]) != "2" {
+		t.Errorf("%q finds %q", filter, lines)
+	}
+	_, filter, found = strings.Cut(read(t, "files/doc/operating.md"), "\ntunneldigger-broker status --json | jq '")
+	filter, _, _ = strings.Cut(filter, "'\n")
+	out, err := exec.Command("jq", strings.Replace(filter, "> 20", ">= 0", 1), "../status/testdata/status.json").CombinedOutput()
+	if err != nil || !found || !strings.Contains(string(out), `"client-1"`) {
+		t.Errorf("jq %q: %v: %s", filter, err, out)
+	}
+	if out, err := exec.Command("jq", filter, "../status/testdata/status.json").CombinedOutput(); err != nil || len(out) != 0 {
+		t.Errorf("jq %q: %v: %s, want no tunnel that was silent", filter, err, out)
 	}
 }
 
