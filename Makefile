@@ -114,8 +114,8 @@ packages: go
 
 # Wireshark's tshark is large, so what needs it is here and not in test-unit.
 test-packages: go
-	@$(NEED) tshark
-	$(GO) test -count=1 -tags wireshark -run Dissector ./src/packaging
+	@$(NEED) tshark jq
+	$(GO) test -count=1 -tags wireshark -run 'Dissector|Filter' ./src/packaging
 	$(GO) test -count=1 -tags packages ./src/packaging
 	src/packaging/trial/run
 

@@ -6,7 +6,7 @@ import (
 )
 
 // Patience is how long a newcomer may wait in the queue. A client repeats
-// PREPARE for 15 s before it gives up on a broker (PROTOCOL.md, "Set-up"); what
+// PREPARE for 15 s before it gives up on a broker (protocol.md, "Set-up"); what
 // is served within 12 s still finds it there.
 const Patience = 12 * time.Second
 

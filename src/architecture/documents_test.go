@@ -124,3 +124,60 @@ func TestLinks(t *testing.T) {
 		t.Errorf("dead links %q, want %q", dead, want)
 	}
 }
+
+// TestMentions wants every document that the sources mention to be there, and to have the chapter that they name.
+func TestMentions(t *testing.T) {
+	pages := documents(t)
+	names := map[string]string{}
+	for path, text := range pages {
+		names[filepath.Base(path)], names[path] = text, text
+	}
+	mentions := 0
+	mention := regexp.MustCompile(`([A-Za-z][A-Za-z0-9_/-]*\.md)(?:, "([^"]+)")?`)
+	comment := regexp.MustCompile(`\n\s*// ?`)
+	err := filepath.WalkDir("..", func(path string, entry os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, line := range regexp.MustCompile(`(?m)(?:^\s*//.*\n)+|//.*$`).FindAllString(string(text), -1) {
+			for _, m := range mention.FindAllStringSubmatch(comment.ReplaceAllString("\n"+line, " "), -1) {
+				page, there := names[m[1]]
+				mentions++
+				if !there || m[2] != "" && !strings.Contains(page, "# "+m[2]+"\n") {
+					t.Errorf("%s mentions %s, which is not there", path, m[0])
+				}
+			}
+		}
+		return err
+	})
+	if err != nil || mentions < 10 {
+		t.Errorf("%d mentions, %v", mentions, err)
+	}
+}
+
+// TestMap wants a row for every package in the map's table of packages, and no row without one.
+func TestMap(t *testing.T) {
+	tree, err := read("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(documents(t)["src/README.md"], "\n## Packages\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	rows := map[string]bool{}
+	for _, row := range regexp.MustCompile(`(?m)^\| ([a-z0-9/, -]+) \|`).FindAllStringSubmatch(table, -1) {
+		for _, name := range strings.Split(row[1], ", ") {
+			rows[name] = true
+		}
+	}
+	delete(rows, "package")
+	for name := range tree.packages {
+		if !rows[name] {
+			t.Errorf("src/README.md has no row for src/%s", name)
+		}
+		delete(rows, name)
+	}
+	for name := range rows {
+		t.Errorf("src/README.md has a row for src/%s, which is not there", name)
+	}
+}

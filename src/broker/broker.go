@@ -13,7 +13,7 @@ import (
 
 const (
 	known        = wire.UniqueSessionID // the features that this broker has
-	keepaliveGap = 5 * time.Second      // PROTOCOL.md, "While the tunnel stands"
+	keepaliveGap = 5 * time.Second      // protocol.md, "While the tunnel stands"
 	stale        = 6500 * time.Millisecond
 	asideTime    = 60 * time.Second
 	removalTime  = 10 * time.Second // that the kernel may take to remove an interface

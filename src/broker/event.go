@@ -13,7 +13,7 @@ type EventKind uint8
 const (
 	// EventDatagram: a datagram came that is not known to belong to a tunnel's
 	// socket: Peer, Local, Listener, Data. It may belong to a tunnel all the
-	// same, see PROTOCOL.md, "The bind-to-connect window".
+	// same, see protocol.md, "Sockets".
 	EventDatagram EventKind = iota + 1
 	// EventTunnelDatagram: a datagram came from the peer of Tunnel: Tunnel, Data.
 	EventTunnelDatagram

@@ -214,8 +214,8 @@ func TestPrepareRepeatedTellsTheMTU(t *testing.T) {
 	r.prepare(alice, "a", 7, unique).is("100 ← TUNNEL 100 features 1", "100 ← PMTU_NTFY 1446")
 }
 
-// Both kinds of message can turn up at both kinds of socket (PROTOCOL.md, "The
-// bind-to-connect window").
+// Both kinds of message can turn up at both kinds of socket (protocol.md,
+// "Sockets").
 func TestWindow(t *testing.T) {
 	r := newRig(t, quiet, Options{})
 	r.up(alice, "a", 7, unique)

@@ -126,7 +126,7 @@ func (b *Broker) tellMTU(t *tunnel) {
 }
 
 // reliable acknowledges a message of a reliable type, whether or not this broker
-// knows what to do with it (PROTOCOL.md, "Types"), and applies a LIMIT. It is
+// knows what to do with it (protocol.md, "Messages"), and applies a LIMIT. It is
 // false if there is not even a number to acknowledge.
 func (b *Broker) reliable(now time.Duration, t *tunnel, m wire.Message) bool {
 	limit, numbered, err := wire.ParseLimit(m.Payload)

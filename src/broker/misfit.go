@@ -3,7 +3,7 @@ package broker
 import "time"
 
 // A frame comes up to a tunnel's socket when the kernel does not know its session
-// (PROTOCOL.md, "Sockets"): both ends keep the tunnel alive by messages and mean different
+// (protocol.md, "Sockets"): both ends keep the tunnel alive by messages and mean different
 // sessions, so that nothing passes. It takes a lost ERROR and a late PREPARE.
 
 const (

@@ -11,7 +11,7 @@ import (
 
 // A client whose tunnel this broker does not know (any more) goes on sending into
 // it until it has heard nothing for a minute. ERROR brings it back at once, and
-// does not make it avoid this broker (PROTOCOL.md, "While the tunnel stands").
+// does not make it avoid this broker (protocol.md, "While the tunnel stands").
 
 const (
 	// tellGap is the least time between two strangers that are told: without a rate

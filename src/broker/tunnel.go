@@ -75,7 +75,7 @@ func (t *tunnel) v6() bool { return !t.peer.Addr().Is4() }
 func (t *tunnel) stands() bool { return t.state == answered || t.state == up }
 
 // session gives this side's session ID: the tunnel's own for clients that know
-// unique session IDs, else 1 (PROTOCOL.md, "Set-up").
+// unique session IDs, else 1 (protocol.md, "Set-up").
 func (t *tunnel) session() uint32 {
 	if t.features&wire.UniqueSessionID != 0 {
 		return t.id

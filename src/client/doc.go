@@ -1,6 +1,6 @@
 // Package client is the state machine of a Tunneldigger client: it asks its
 // brokers for their load, chooses one, sets a tunnel up, keeps it, and starts
-// again when it is lost (PROTOCOL.md). Its habits and times are those of the C
+// again when it is lost (protocol.md). Its habits and times are those of the C
 // client in the field, so that it can stand for one in a test.
 //
 // A Machine is pure. It takes events with the time at which they happened, and

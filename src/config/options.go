@@ -9,7 +9,7 @@ import (
 
 // Ranges that more than one place needs.
 const (
-	// Below 1280 no tunnel goes (PROTOCOL.md; the least that IPv6 needs). 8946
+	// Below 1280 no tunnel goes (protocol.md; the least that IPv6 needs). 8946
 	// is what a path of 9000, the usual jumbo frame, leaves.
 	minMTU, maxMTU = 1280, 8946
 	// Tunnel IDs, so that "l2tp65535-65535" just fits IFNAMSIZ.

@@ -1,7 +1,7 @@
 // Package cookie issues and checks the cookies with which a client proves that
 // it receives what is sent to its address. A cookie is a keyed MAC over the
 // client's address and port and a coarse time, so the broker keeps no state
-// until a client has come back with one (PROTOCOL.md, set-up).
+// until a client has come back with one (protocol.md, "Set-up").
 //
 // The key and the time are the caller's. Nothing in here allocates.
 package cookie

@@ -42,7 +42,7 @@ func (c *Conn) DeleteTunnel(id uint32) error {
 }
 
 // CreateSession makes a session with its network interface, which is down. Frames carry the four zero bytes of the default
-// L2-specific sublayer and no cookie, as PROTOCOL.md has it. EEXIST: the interface name is taken, or the session ID is (within the tunnel; on
+// L2-specific sublayer and no cookie, as protocol.md has it. EEXIST: the interface name is taken, or the session ID is (within the tunnel; on
 // kernels before 2020's stable updates in the whole network namespace); ENODEV: no such tunnel; EINVAL: name too long;
 // EPROTONOSUPPORT: no module l2tp_eth. Don't rely on EEXIST for a session ID within one tunnel: 6.12 takes it twice (seen).
 func (c *Conn) CreateSession(s Session) error {

@@ -23,7 +23,7 @@ const (
 	maxHints  = 6               // so often that doubles for those that hints ask for: to 320 s
 )
 
-// sizes are the path MTUs that are probed, in bytes (PROTOCOL.md, "While the
+// sizes are the path MTUs that are probed, in bytes (protocol.md, "While the
 // tunnel stands"), largest first.
 var sizes = [...]int{1500, 1492, 1476, 1450, 1400, 1334}
 

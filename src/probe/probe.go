@@ -21,7 +21,7 @@ import (
 
 const (
 	tries   = 3
-	between = 2 * time.Second // as clients repeat, PROTOCOL.md
+	between = 2 * time.Second // as clients repeat, protocol.md
 )
 
 // ErrNoAnswer says that a request stayed without an answer, repeats included.

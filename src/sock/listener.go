@@ -1,5 +1,5 @@
 // Package sock has the broker's UDP sockets: listeners, which receive handshakes in batches and answer from the address that was
-// asked, and tunnel sockets, which share a listener's address and port and are connected to one client (PROTOCOL.md, "Sockets").
+// asked, and tunnel sockets, which share a listener's address and port and are connected to one client (protocol.md, "Sockets").
 // No call on an open socket blocks or allocates; none is safe for use by several goroutines at once, except on different sockets.
 package sock
 

@@ -1,5 +1,5 @@
 // Package wire parses and appends the messages of the Tunneldigger control
-// protocol, as PROTOCOL.md states them: six bytes of header, at most 255 bytes
+// protocol, as files/doc/protocol.md states them: six bytes of header, at most 255 bytes
 // of payload, zero padding to at least twelve bytes, big-endian throughout.
 //
 // It also holds the few numbers and rules that both ends must agree on: the

@@ -36,7 +36,7 @@ var ErrPayload = errors.New("wire: impossible payload length")
 // Type is the kind of a message.
 type Type uint8
 
-// The kinds of message; PROTOCOL.md says who sends which.
+// The kinds of message; protocol.md says who sends which.
 const (
 	TypeCookie    Type = 0x01
 	TypePrepare   Type = 0x02
@@ -51,7 +51,7 @@ const (
 	TypeLimit     Type = 0x80
 )
 
-// String returns the name that PROTOCOL.md uses, or the number in hexadecimal.
+// String returns the name that protocol.md uses, or the number in hexadecimal.
 func (t Type) String() string {
 	switch t {
 	case TypeCookie:

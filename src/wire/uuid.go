@@ -6,7 +6,7 @@ import "bytes"
 const MaxValidUUID = 128
 
 // ValidUUID tells whether a UUID may be handed to hooks and logs. UUIDs come
-// from strangers, so REFERENCE.md allows 1–128 bytes of printable ASCII without
+// from strangers, so protocol.md allows 1–128 bytes of printable ASCII without
 // space and without what means something to a shell or in a path, and no
 // leading hyphen; nor may it be the name that every folder has for itself or for
 // the one above.

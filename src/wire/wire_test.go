@@ -17,7 +17,7 @@ func unhex(t *testing.T, s string) []byte {
 	return b
 }
 
-// golden holds the bytes of every message, as PROTOCOL.md lays them out.
+// golden holds the bytes of every message, as protocol.md lays them out.
 var golden = []struct {
 	name   string
 	append func(b []byte) []byte
