@@ -40,6 +40,23 @@ func TestManual(t *testing.T) {
 	}
 }
 
+// TestManualAndReadme holds to each other what both say of the kernel.
+func TestManualAndReadme(t *testing.T) {
+	manual := strings.NewReplacer(`\-`, "-", `\~`, " ", "...", "…").Replace(read(t, "files/server/tunneldigger-broker.8"))
+	_, chapter, _ := strings.Cut(manual, ".SH \"KERNEL MODULES\"\n")
+	chapter, _, _ = strings.Cut(chapter, "\n.SH ")
+	facts := regexp.MustCompile(`[0-9]+(?:\.[0-9]+)+|[a-z]+(?:[_-][a-z0-9…]+)+`).FindAllString(chapter, -1)
+	if len(facts) < 10 {
+		t.Errorf("only %q found", facts)
+	}
+	readme := read(t, "README.md")
+	for _, fact := range facts {
+		if !strings.Contains(readme, fact) {
+			t.Errorf("tunneldigger-broker.8 has %s, README.md has not", fact)
+		}
+	}
+}
+
 // TestHelp wants the programs' help in files/doc/operating.md word for word.
 func TestHelp(t *testing.T) {
 	page := read(t, "files/doc/operating.md")
