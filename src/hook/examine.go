@@ -34,6 +34,28 @@ func Examine(path string) error {
 	return fault
 }
 
+// ExamineDirectory is Examine for every program of a hook directory. A directory that is not there has none: it may come with the first
+// of them.
+func ExamineDirectory(path string) (faults []error) {
+	plainly(func() {
+		programs, err := within(path)
+		if errors.Is(err, fs.ErrPermission) {
+			if err = reachable(path); err == nil {
+				err = lacking("the folder %s may not be read by user %d", path, os.Geteuid())
+			}
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			faults = append(faults, err)
+		}
+		for _, p := range programs {
+			if err := examine(p, 0); err != nil {
+				faults = append(faults, err)
+			}
+		}
+	})
+	return faults
+}
+
 // plainly has f called by a thread without root's power over files.
 func plainly(f func()) {
 	const power = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH

@@ -26,20 +26,16 @@ func (r *Runner) programs(req *Request) []string {
 	if req.Directory == "" {
 		return list
 	}
-	names, err := sorted(req.Directory)
+	paths, err := within(req.Directory)
 	if err != nil {
 		if !errors.Is(err, os.ErrNotExist) {
 			r.warnOnce(req.Directory, "the hook directory cannot be read", err.Error())
 		}
 		return list
 	}
-	for _, name := range names {
-		if strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".md") || strings.HasPrefix(name, "README") {
-			continue
-		}
-		path := filepath.Join(req.Directory, name)
+	for _, path := range paths {
 		info, err := os.Stat(path) // follows links
-		if err != nil || !info.Mode().IsRegular() {
+		if err != nil {
 			continue
 		}
 		if info.Mode().Perm()&0o111 == 0 {
@@ -49,6 +45,21 @@ func (r *Runner) programs(req *Request) []string {
 		list = append(list, path)
 	}
 	return list
+}
+
+// within lists the files of a hook directory that are meant to be programs, in lexical order.
+func within(directory string) (paths []string, err error) {
+	names, err := sorted(directory)
+	for _, name := range names {
+		if strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".md") || strings.HasPrefix(name, "README") {
+			continue
+		}
+		path := filepath.Join(directory, name)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			paths = append(paths, path)
+		}
+	}
+	return paths, err
 }
 
 // sorted lists a directory in lexical order.

@@ -1,11 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/daemon"
@@ -49,7 +45,7 @@ func (o *options) check() int {
 }
 
 // checkHooks finds the programs that could not run, as the broker would find out
-// when it is too late, and a folder for them that can't be read.
+// when it is too late.
 func checkHooks(h *config.Hooks) (faults []error) {
 	seen := make(map[string]bool)
 	for e, program := range h.Program {
@@ -61,17 +57,10 @@ func checkHooks(h *config.Hooks) (faults []error) {
 			faults = append(faults, fmt.Errorf("hook %v: %w", config.Event(e), err))
 		}
 	}
-	if h.Directory == "" {
-		return faults
-	}
-	// Without the folder there are no hooks: it may come with the first of them.
-	if f, err := os.Open(h.Directory); err == nil {
-		if _, err := f.Readdirnames(1); err != nil && err != io.EOF {
-			faults = append(faults, fmt.Errorf("hooks: directory: %w", err))
+	if h.Directory != "" {
+		for _, err := range hook.ExamineDirectory(h.Directory) {
+			faults = append(faults, fmt.Errorf("hooks: %w", err))
 		}
-		f.Close()
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		faults = append(faults, fmt.Errorf("hooks: directory: %w", err))
 	}
 	return faults
 }

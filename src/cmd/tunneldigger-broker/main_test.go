@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -101,6 +102,7 @@ func TestCheck(t *testing.T) {
 	}
 	write(filepath.Join(hooks, "up"), "#!/bin/sh\n", 0o755)
 	write(filepath.Join(hooks, "down"), "#!/bin/sh\n", 0o644)
+	write(filepath.Join(hooks, "README"), "not a hook", 0o644)
 	up := "[hooks]\nsession.up=" + hooks + "/up\n"
 	for _, c := range []struct {
 		name, text string
@@ -110,6 +112,9 @@ func TestCheck(t *testing.T) {
 		{"hooks that run", "[broker]\n" + up, 0, []string{"is good"}},
 		{"a missing one", "[broker]\n" + up + "session.down=home/hooks/none\n", 1, []string{"hook session.down: ", hooks + "/none", "session.down 'home/hooks/none' is taken as"}},
 		{"one that is not executable", "[broker]\n" + up + "session.pre-down=" + hooks + "/down\n", 1, []string{"hook session.pre-down: ", "chmod +x"}},
+		{"a folder", "[broker]\n[hooks]\ndirectory=" + hooks + "\n", 1, []string{"hooks: " + hooks + "/down is not executable"}},
+		{"a folder that is a file", "[broker]\n[hooks]\ndirectory=" + hooks + "/up\n", 1, []string{"hooks: ", hooks + "/up"}},
+		{"a folder that may still come", "[broker]\n[hooks]\ndirectory=" + hooks + "/none\n", 0, []string{"is good"}},
 		{"a fault", "[broker]\ntunnel_id_base=0\n" + up, 1, []string{"(a start takes 1)"}},
 		{"a rate", "[broker]\nconnection_rate_limit=10\n", 0, []string{"1024 nodes", "2 hours 51 minutes", "0.292", "is good"}},
 		{"a name that is known", "[broker]\naddress=localhost\n", 0, []string{"is good"}},
@@ -142,5 +147,21 @@ func TestCheck(t *testing.T) {
 	if status := run([]string{"convert", path}, &out, &errs); status != 0 || !strings.Contains(errs.String(), "port 'x': want 1–65535 (a start leaves it out)\n") ||
 		!strings.Contains(out.String(), "option pmtu '1446'") {
 		t.Errorf("convert: status %d: %s%s", status, out.String(), errs.String())
+	}
+}
+
+// Addresses that a name has had hold while nobody answers for it.
+func TestLookup(t *testing.T) {
+	o := &options{}
+	found, err := o.lookup("localhost")
+	if err != nil || len(found) == 0 {
+		t.Fatal(found, err)
+	}
+	o.found["nobody.invalid"] = found
+	if again, err := o.lookup("nobody.invalid"); err != nil || !slices.Equal(again, found) {
+		t.Errorf("got %v, %v, want %v", again, err, found)
+	}
+	if again, err := o.lookup("nobody-else.invalid"); err == nil {
+		t.Errorf("got %v", again)
 	}
 }
