@@ -2,7 +2,7 @@ package config
 
 import "strings"
 
-// ApplyDevices puts network devices in the place of the interfaces of the broker sections. The text has a line "NAME
+// ApplyDevices puts network devices in the place of the interfaces of the broker and bridge sections. The text has a line "NAME
 // DEVICE" for each interface that the system's network manager, netifd for one, knows by a name of its own, and a line
 // "NAME" for one that has no device yet. What has no line is a device already.
 func (c *Config) ApplyDevices(text string) {
@@ -15,11 +15,16 @@ func (c *Config) ApplyDevices(text string) {
 			devices[words[0]] = words[1]
 		}
 	}
-	for i := range c.Brokers {
-		b := &c.Brokers[i]
-		if device, known := devices[b.Interface]; known {
-			b.Interface = device
+	apply := func(name *string) {
+		if device, known := devices[*name]; known {
+			*name = device
 		}
+	}
+	for i := range c.Brokers {
+		apply(&c.Brokers[i].Interface)
+	}
+	for i := range c.Bridges {
+		apply(&c.Bridges[i].Interface)
 	}
 }
 

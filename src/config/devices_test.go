@@ -13,9 +13,9 @@ func TestApplyDevices(t *testing.T) {
 		{"  wan   eth0  ", "wan", "eth0"},
 		{"one two three\n\n", "one", "one"},
 	} {
-		c := Config{Brokers: []Broker{{Interface: "lo"}, {Interface: test.name}}}
+		c := Config{Brokers: []Broker{{Interface: "lo"}, {Interface: test.name}}, Bridges: []Bridge{{Interface: test.name}}}
 		c.ApplyDevices(test.text)
-		if got := c.Brokers[1].Interface; got != test.want || c.Brokers[0].Interface != "lo" {
+		if got := c.Brokers[1].Interface; got != test.want || c.Bridges[0].Interface != test.want || c.Brokers[0].Interface != "lo" {
 			t.Errorf("%q with %q is %q, want %q", test.name, test.text, got, test.want)
 		}
 	}

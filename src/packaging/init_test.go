@@ -55,7 +55,21 @@ func TestTwoSections(t *testing.T) {
 	r.want("start", "started")
 	r.has("interface_trigger wan", "interface_trigger mesh", "interface_trigger eth0.2")
 	r.hasNot("interface_trigger lan")
+	r.hasNot("interface_trigger br-mesh")
 	r.devices("wan pppoe-wan\nmesh\n")
+}
+
+// A bridge by the name of an interface, as the first packages of the Python broker had it.
+func TestBridgeOfInterface(t *testing.T) {
+	r := newRouter(t)
+	r.network("mesh br-mesh")
+	r.config(broker("one", "list port '53'") + "config bridge\n\toption mtu '1446'\n\toption interface 'mesh'\n")
+	r.want("start", "started")
+	r.has("interface_trigger mesh")
+	r.devices("mesh br-mesh\n")
+	r.network("")
+	r.want("reload", "HUP")
+	r.devices("mesh\n")
 }
 
 func TestInterfaceChanges(t *testing.T) {
