@@ -56,6 +56,8 @@ Options for running, and for status, reload, upgrade, drain and kick:
 
 Options for running:
   --log-priority   begin every line of the log with its priority as <N>
+  --syslog         log to /dev/log, each line with its severity, and to standard error
+                   only while nobody listens there
   --devices FILE   lines "NAME DEVICE" (or only "NAME", while there is none): which
                    network device stands for an interface's name in the configuration
   --end-with-parent
@@ -121,7 +123,11 @@ func (o *options) run() int {
 	if c == nil { // the daemon says so, and goes on with the configuration of the program before
 		c = &config.Config{Log: config.Log{Level: config.Info}}
 	}
-	log := logline.New(o.errs, daemon.LogLevel(c.Log.Level), o.priority)
+	out := o.errs
+	if o.syslog {
+		out = &logline.Syslog{Path: logline.SyslogPath, Name: "tunneldigger-broker", Else: o.errs}
+	}
+	log := logline.New(out, daemon.LogLevel(c.Log.Level), o.priority || o.syslog)
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR2)
 	log.Info("tunneldigger-broker " + version)

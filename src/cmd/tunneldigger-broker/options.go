@@ -24,6 +24,7 @@ type options struct {
 	rate      string // with which drain closes tunnels
 	tunnels   bool   // a series for every tunnel
 	priority  bool
+	syslog    bool
 	dependent bool                    // ends with its parent
 	starts    bool                    // check is for a start, which bears more
 	proves    bool                    // --check-handoff, for the program that this one is to replace
@@ -55,6 +56,9 @@ func parse(args []string) (*options, error) {
 			continue
 		case "end-with-parent":
 			o.dependent = true
+			continue
+		case "syslog":
+			o.syslog = true
 			continue
 		case "tunnels":
 			o.tunnels = true
@@ -141,8 +145,8 @@ func (o *options) arrange(words []string) error {
 		return fmt.Errorf("-c is for running and check")
 	case o.uuid != "" && o.command != "probe":
 		return fmt.Errorf("-u is for probe")
-	case (o.datapath != "" || o.devices != "" || o.priority || o.dependent) && o.command != "":
-		return fmt.Errorf("-datapath, --devices, --end-with-parent and --log-priority are for running")
+	case (o.datapath != "" || o.devices != "" || o.priority || o.syslog || o.dependent) && o.command != "":
+		return fmt.Errorf("-datapath, --devices, --end-with-parent, --log-priority and --syslog are for running")
 	case o.datapath != "" && o.datapath != "kernel" && o.datapath != "none":
 		return fmt.Errorf("-datapath %q: want kernel or none", o.datapath)
 	}

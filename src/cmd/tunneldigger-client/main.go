@@ -66,7 +66,7 @@ func run(args []string, out, errs io.Writer) int {
 	}
 	detached := os.Getenv(detachedEnv) != ""
 	if detached {
-		errs = syslog{}
+		errs = &logline.Syslog{Path: logline.SyslogPath, Name: "tunneldigger-client"}
 	}
 	o.config.Log = logline.New(errs, logline.Info, detached)
 	a, err := agent.New(o.config)
