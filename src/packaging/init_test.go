@@ -22,7 +22,7 @@ func TestStart(t *testing.T) {
 	r.config(broker("wan", "interface 'wan'"))
 	r.want("start", "started")
 	devices := r.root + "/var/run/tunneldigger-broker/devices"
-	r.has("command "+r.root+"/usr/bin/tunneldigger-broker -c "+r.root+"/etc/config --devices "+devices+" --end-with-parent",
+	r.has("command "+r.root+"/usr/bin/tunneldigger-broker -c "+r.root+"/etc/config --devices "+devices+" --end-with-parent --syslog",
 		"file "+r.root+"/etc/config/tunneldigger-broker "+devices,
 		"reload_signal HUP", "respawn 3600 10 0", "term_timeout 15", "limits nofile=65535 65535", "stderr 1",
 		"config_trigger tunneldigger-broker", "interface_trigger wan")
