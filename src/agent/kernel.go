@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/client"
-	"tunneldigger/src/l2tp"
+	"tunneldigger/src/datapath"
+	"tunneldigger/src/datapath/kernel"
 	"tunneldigger/src/link"
 	"tunneldigger/src/wire"
 )
@@ -23,7 +24,7 @@ const (
 
 // Kernel is the Datapath of the kernel's L2TP.
 type Kernel struct {
-	l2tp  *l2tp.Conn
+	maker *kernel.Maker
 	link  *link.Conn
 	name  string // of the interface
 	index int    // of the interface, 0 while there is none
@@ -34,83 +35,45 @@ type Kernel struct {
 // OpenKernel proves that the kernel makes tunnels and returns a Datapath in the
 // network namespace of the calling thread. The error says what to do.
 func OpenKernel(iface string) (*Kernel, error) {
-	tunnels, err := l2tp.Dial()
-	if err != nil {
-		return nil, advise(err)
-	}
-	if err := tunnels.Prove(); err != nil {
-		tunnels.Close()
-		return nil, advise(err)
-	}
 	links, err := link.Open()
 	if err != nil {
-		tunnels.Close()
 		return nil, err
 	}
-	return &Kernel{l2tp: tunnels, link: links, name: iface}, nil
-}
-
-// advise says what to do about a kernel that makes no tunnels.
-func advise(err error) error {
-	switch {
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), unix.Geteuid() != 0:
-		return fmt.Errorf("%w: run it as root or with CAP_NET_ADMIN", err)
-	case errors.Is(err, l2tp.ErrNoL2TP), errors.Is(err, l2tp.ErrNoEthernet):
-		return fmt.Errorf("%w: install it (OpenWrt: kmod-l2tp-eth; Fedora, RHEL: kernel-modules-extra, and take l2tp_netlink and "+
-			"l2tp_eth off the blacklists in /etc/modprobe.d; Debian has it in the kernel package), or run on a host "+
-			"instead of in a container", err)
+	maker, err := kernel.Dial(links)
+	if err != nil {
+		links.Close()
+		return nil, err
 	}
-	return err
+	maker.Patience = removal
+	return &Kernel{maker: maker, link: links, name: iface}, nil
 }
 
 // Close frees what OpenKernel took. A tunnel stays.
-func (k *Kernel) Close() error { return errors.Join(k.l2tp.Close(), k.link.Close()) }
+func (k *Kernel) Close() error { return errors.Join(k.maker.Close(), k.link.Close()) }
 
 // Create implements Datapath.
 func (k *Kernel) Create(t client.Tunnel, fd, mtu int) error {
-	err := whileTaken(func() error {
-		return k.l2tp.CreateTunnel(l2tp.Tunnel{ID: t.ID, PeerID: t.PeerID, FD: fd})
+	index, err := k.maker.Make(kernel.Tunnel{
+		ID: t.ID, PeerID: t.PeerID, Session: t.SessionID, PeerSession: t.PeerSessionID, Interface: k.name, FD: fd,
 	})
-	if err != nil {
-		return taken(err, fmt.Sprintf("tunnel ID %d is in use on this machine: choose another with -t", t.ID))
+	switch {
+	case errors.Is(err, datapath.ErrTunnelExists):
+		return fmt.Errorf("tunnel ID %d is in use on this machine: choose another with -t: %w", t.ID, err)
+	case errors.Is(err, datapath.ErrInterfaceExists), errors.Is(err, datapath.ErrSessionExists):
+		return fmt.Errorf("interface %s exists: choose another with -i: %w", k.name, err)
+	case err != nil:
+		return err
 	}
-	k.id = t.ID
+	k.id, k.index = t.ID, index
 	if sa, err := unix.Getpeername(fd); err == nil {
 		if v6, ok := sa.(*unix.SockaddrInet6); ok {
 			k.peer = netip.AddrFrom16(v6.Addr).Unmap()
 		}
 	}
-	err = whileTaken(func() error {
-		return k.l2tp.CreateSession(l2tp.Session{TunnelID: t.ID, ID: t.SessionID, PeerID: t.PeerSessionID, Interface: k.name})
-	})
-	if err != nil {
-		err = taken(err, fmt.Sprintf("interface %s exists: choose another with -i", k.name))
-	} else if k.index, err = k.link.Index(k.name); err == nil {
-		err = k.link.Up(k.index, mtu)
-	}
-	if err != nil {
+	if err := k.link.Up(k.index, mtu); err != nil {
 		return errors.Join(err, k.Delete())
 	}
 	return nil
-}
-
-// whileTaken repeats create while what it makes is there still.
-func whileTaken(create func() error) error {
-	for deadline := time.Now().Add(removal); ; {
-		err := create()
-		if !errors.Is(err, unix.EEXIST) || time.Now().After(deadline) {
-			return err
-		}
-		time.Sleep(nap)
-	}
-}
-
-// taken says what to do about EEXIST.
-func taken(err error, advice string) error {
-	if errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("%s: %w", advice, err)
-	}
-	return err
 }
 
 // SetMTU implements Datapath.
@@ -122,7 +85,7 @@ func (k *Kernel) SetMTU(mtu int) error {
 func (k *Kernel) Delete() error {
 	id, index := k.id, k.index
 	k.id, k.index, k.peer = 0, 0, netip.Addr{}
-	if err := k.l2tp.DeleteTunnel(id); err != nil && !errors.Is(err, unix.ENODEV) {
+	if err := k.maker.Delete(id); err != nil {
 		return err
 	}
 	for deadline := time.Now().Add(removal); index != 0 && k.is(index); {

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/client"
+	"tunneldigger/src/l2tp"
 	"tunneldigger/src/link"
 	"tunneldigger/src/nl/nltest"
 	"tunneldigger/src/wire"
@@ -33,6 +34,17 @@ func openKernel(t *testing.T, iface string) *Kernel {
 	return k
 }
 
+// tunnels is for what the kernel has.
+func tunnels(t *testing.T) *l2tp.Conn {
+	t.Helper()
+	c, err := l2tp.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
 // TestKernelLife has the agent and a broker's end of the tunnel in one
 // namespace: a frame passes each way, the MTU follows, an interface that is
 // deleted by hand comes back, and nothing is left in the end.
@@ -43,6 +55,7 @@ func TestKernelLife(t *testing.T) {
 			overhead := wire.TunnelOverhead(strings.Contains(addr, ":"))
 			// One for each goroutine: the agent's, the broker's and this one.
 			k, far, look, b := openKernel(t, "tun0"), openKernel(t, "far"), openKernel(t, ""), listen(t, addr)
+			listing := tunnels(t)
 			here := namespace(t)
 			b.prepared = func(p wire.PrepareMsg, peer unix.Sockaddr) {
 				here()
@@ -76,7 +89,7 @@ func TestKernelLife(t *testing.T) {
 				t.Error(err)
 			}
 			b.mu.Unlock()
-			if err := look.l2tp.DeleteSession(7, 7); err != nil {
+			if err := listing.DeleteSession(7, 7); err != nil {
 				t.Fatal(err)
 			}
 			b.await(wire.TypePrepare)
@@ -92,7 +105,7 @@ func TestKernelLife(t *testing.T) {
 				t.Error(err)
 			}
 			nltest.Until(t, func() error {
-				tunnels, err := look.l2tp.Tunnels()
+				tunnels, err := listing.Tunnels()
 				if err != nil || len(tunnels) != 0 {
 					return fmt.Errorf("left: %v, %v", tunnels, err)
 				}
@@ -110,6 +123,7 @@ func TestKernelLife(t *testing.T) {
 func TestKernelTaken(t *testing.T) {
 	nltest.Namespace(t)
 	first, second := openKernel(t, "tun0"), openKernel(t, "tun0")
+	listing := tunnels(t)
 	one := nltest.UDP(t, "127.0.0.1:1001", "127.0.0.1:2001")
 	two := nltest.UDP(t, "127.0.0.1:1002", "127.0.0.1:2002")
 	same := client.Tunnel{ID: 7, PeerID: 8, SessionID: 7, PeerSessionID: 8}
@@ -128,7 +142,7 @@ func TestKernelTaken(t *testing.T) {
 	}
 	// The kernel removes the second one's tunnel in its own time.
 	nltest.Until(t, func() error {
-		tunnels, err := first.l2tp.Tunnels()
+		tunnels, err := listing.Tunnels()
 		if err == nil && (len(tunnels) != 1 || !first.Exists() || second.Exists()) {
 			err = fmt.Errorf("tunnels: %v", tunnels)
 		}

@@ -44,6 +44,10 @@ var may = map[string][]string{
 	"tap":      {},
 	"forward":  {"offload"},
 
+	// What carries frames.
+	"datapath":        {"wire", "nl", "link", "shaper", "sock"},
+	"datapath/kernel": {"datapath", "l2tp", "link", "shaper"},
+
 	// What serves many.
 	"logline": {},
 	"notify":  {},
@@ -55,20 +59,21 @@ var may = map[string][]string{
 	"config/classic":          {"config"},
 	"config/file":             {"config", "config/uci", "config/classic"},
 	"probe":                   {"wire", "sock", "poll", "resolve"},
-	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "nl", "l2tp", "link", "shaper", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify"},
-	"agent":                   {"wire", "client", "nl", "l2tp", "link", "shaper", "sock", "poll", "hook", "logline", "resolve"},
+	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "datapath", "datapath/kernel", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify"},
+	"agent":                   {"wire", "client", "datapath", "datapath/kernel", "link", "sock", "poll", "hook", "logline", "resolve"},
 	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/file", "hook", "logline", "probe", "control", "resolve", "gate", "survive", "daemon"},
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},
 
 	// For tests only.
-	"loopback":     {},
-	"nl/nltest":    {},
-	"architecture": {},
-	"bench":        {},
-	"packaging":    {},
-	"swarm":        {"wire", "client", "sock", "poll"},
-	"wire/vectors": {"wire", "client", "cookie", "config", "broker"},
-	"e2e":          {"wire", "client", "swarm"},
+	"loopback":      {},
+	"nl/nltest":     {},
+	"datapath/fake": {"nl", "l2tp", "link"},
+	"architecture":  {},
+	"bench":         {},
+	"packaging":     {},
+	"swarm":         {"wire", "client", "sock", "poll"},
+	"wire/vectors":  {"wire", "client", "cookie", "config", "broker"},
+	"e2e":           {"wire", "client", "swarm"},
 }
 
 // heavy packages cost more flash than they are worth; those in routerless, which never get to a router, may have them.

@@ -3,11 +3,9 @@ package daemon
 import (
 	"errors"
 
-	"golang.org/x/sys/unix"
-
 	"tunneldigger/src/broker"
+	"tunneldigger/src/datapath"
 	"tunneldigger/src/poll"
-	"tunneldigger/src/sock"
 )
 
 // createsPerTurn bounds how long standing tunnels wait for new ones.
@@ -55,9 +53,9 @@ func (d *Daemon) create(s *section, e *broker.Effect) {
 	}
 	fault := broker.FaultOther
 	switch {
-	case errors.Is(err, errTunnelExists):
+	case errors.Is(err, datapath.ErrTunnelExists), errors.Is(err, datapath.ErrInterfaceExists):
 		fault = broker.FaultExists
-	case errors.Is(err, errSessionExists) && e.Session == 1:
+	case errors.Is(err, datapath.ErrSessionExists) && e.Session == 1:
 		fault = broker.FaultOldSession
 	}
 	d.setupFailed(s, &e.Facts, err)
@@ -70,57 +68,31 @@ func (d *Daemon) setupFailed(s *section, f *broker.Facts, err error) {
 	}
 }
 
-func (d *Daemon) build(s *section, e *broker.Effect) (_ *port, err error) {
-	fd, err := sock.Connect(e.Local, e.Peer, s.config.Interface)
+func (d *Daemon) build(s *section, e *broker.Effect) (*port, error) {
+	p := &port{id: e.Tunnel, section: s, listener: e.Listener, peer: e.Peer, local: e.Local, name: e.Interface()}
+	r := p.request()
+	r.PeerID, r.Session, r.PeerSession = e.PeerTunnel, e.Session, e.PeerSession
+	if err := s.path.Create(r); err != nil {
+		return nil, err
+	}
+	p.want.MTU = e.MTU
+	d.wish(p)
+	err := d.listen(p)
+	if err == nil && e.Raise {
+		err = d.links.Raise(d.now, p.id)
+	}
 	if err != nil {
+		d.links.Forget(p.id)
+		s.path.Destroy(p.id)
 		return nil, err
-	}
-	p := &port{
-		id: e.Tunnel, section: s, listener: e.Listener, fd: fd,
-		peer: sock.NewPeer(e.Peer), local: e.Local, name: e.Interface(),
-	}
-	defer func() {
-		if err != nil {
-			d.rescue(p)
-			p.closeSocket()
-		}
-	}()
-	if err := d.datapath.create(d, p, e); err != nil {
-		return nil, err
-	}
-	if err := d.poller.Add(fd, tokenTunnel|uint64(e.Tunnel), poll.Read); err != nil {
-		return nil, err
-	}
-	if e.Raise {
-		if err := d.datapath.raise(d, p, e.MTU); err != nil {
-			return nil, err
-		}
 	}
 	return p, nil
 }
 
-// maxStrays bounds rescue: more small datagrams than a socket can hold.
-const maxStrays = 1024
-
-// rescue takes out of a socket that is going to be closed what strangers sent
-// between bind and connect, and what its peer sent at last, which may be the
-// handshake for its next tunnel, and hands it in as a listener's.
-func (d *Daemon) rescue(p *port) {
-	for range maxStrays {
-		n, own, from, err := sock.Receive(p.fd, d.buffer[:], &p.peer)
-		if err == unix.EAGAIN {
-			return
-		}
-		if own {
-			from = p.peer.Addr()
-		}
-		if err == nil {
-			if s, listener, ok := d.entrance(p.listener, p.local); ok {
-				d.later(s, broker.Event{
-					Kind: broker.EventDatagram, Listener: listener, Peer: from, Local: p.local,
-					Data: append([]byte(nil), d.buffer[:n]...),
-				})
-			}
-		}
+// listen has the loop wait at a tunnel's socket, if it has one.
+func (d *Daemon) listen(p *port) error {
+	if fd := p.section.path.FD(p.id); fd >= 0 {
+		return d.poller.Add(fd, tokenTunnel|uint64(p.id), poll.Read)
 	}
+	return nil
 }

@@ -9,22 +9,13 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/cookie"
 	"tunneldigger/src/wire"
 )
-
-// diary is a datapath that notes what it makes, and how many clients have heard of their tunnels by then.
-type diary struct {
-	noDatapath
-	lines *[]string
-}
-
-func (p diary) create(d *Daemon, _ *port, e *broker.Effect) error {
-	*p.lines = append(*p.lines, fmt.Sprint("create ", e.Tunnel, ", up ", d.sections[0].core.Stats().Opened))
-	return nil
-}
 
 // askFor hands in a client's PREPARE.
 func (d *Daemon) askFor(port uint16, uuid string) {
@@ -38,10 +29,15 @@ func (d *Daemon) askFor(port uint16, uuid string) {
 // Many clients at once: their tunnels are made in a row, a bounded number in a turn, and then all of them are told.
 func TestCreateInARow(t *testing.T) {
 	const clients = createsPerTurn + 5
-	d, _ := started(t, 1)
-	var lines []string
-	d.datapath = diary{lines: &lines}
+	d, k, _ := faked(t)
 	s := d.sections[0]
+	var lines []string // of what is made, and how many clients have heard of their tunnels by then
+	k.Fail = func(step string) unix.Errno {
+		if step == "tunnel" {
+			lines = append(lines, fmt.Sprint("create ", 100+len(lines), ", up ", s.core.Stats().Opened))
+		}
+		return 0
+	}
 	s.config.MaxTunnels = clients
 	s.core = broker.New(*s.config, d.coreOptions(s, clients))
 	for i := range clients {

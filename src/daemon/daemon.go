@@ -8,6 +8,8 @@ import (
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
 	"tunneldigger/src/cookie"
+	"tunneldigger/src/datapath"
+	"tunneldigger/src/datapath/kernel"
 	"tunneldigger/src/gate"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/logline"
@@ -60,7 +62,9 @@ type Daemon struct {
 	jar      *cookie.Jar
 	log      *logline.Logger
 	quiet    limitedLog
-	datapath datapath
+	path     datapath.Path // of all sections
+	kernel   *kernel.Path  // the same; nil: it is another one
+	links    *datapath.Interfaces
 	sections []*section // by number; nil: no section has it
 	serial   uint64     // the largest that a tunnel of a section that is gone had
 	ports    ports
@@ -99,12 +103,6 @@ type Daemon struct {
 	failures    sendFailures
 	upgrading   *upgrade // nil: none is under way
 	rises       rises
-}
-
-// queued is an event that came up while effects were carried out.
-type queued struct {
-	section *section
-	event   broker.Event
 }
 
 // What an epoll token stands for; the low half is an index or a tunnel ID.
@@ -158,7 +156,8 @@ func (d *Daemon) loop() error {
 				d.collectLists()
 				d.collectUpgrade()
 			case tokenLinks:
-				d.datapath.watch(d)
+				d.links.Watch(d.now)
+				d.interfacesChanged()
 				d.settle()
 			case tokenLists:
 				d.listsLate(d.lists.Changed(d.now))
@@ -193,6 +192,9 @@ func (d *Daemon) timeout() time.Duration {
 	}
 	if d.moving || d.replied || len(d.creates) > 0 {
 		at(d.now)
+	}
+	if t, ok := d.links.Due(); ok {
+		at(t)
 	}
 	if t, ok := d.control.Due(); ok {
 		at(t)
@@ -245,6 +247,9 @@ func (d *Daemon) tick() {
 	d.flush() // what costs least goes first
 	d.createSome()
 	d.raiseNext()
+	d.links.Tick(d.now)
+	d.interfacesChanged()
+	d.settle()
 	d.flush()
 	d.vanish()
 	d.store.Tick(d.now, d.lookStored)
@@ -267,32 +272,4 @@ func (d *Daemon) flush() {
 			}
 		}
 	}
-}
-
-// handle gives one event to a core and carries out what follows from it.
-func (d *Daemon) handle(s *section, ev *broker.Event) {
-	d.effects = s.core.Handle(d.now, ev, d.effects[:0])
-	d.carryOut(s)
-	d.settle()
-}
-
-// later queues an event that came up while effects are carried out; settle
-// hands it in.
-func (d *Daemon) later(s *section, ev broker.Event) {
-	d.queue = append(d.queue, queued{s, ev})
-}
-
-func (d *Daemon) settle() {
-	for i := 0; i < len(d.queue); i++ {
-		q := &d.queue[i]
-		s := q.section
-		switch q.event.Kind {
-		case broker.EventCreated, broker.EventCreateFailed: // it took its time, which is counted
-			d.now = d.clock.now()
-		}
-		d.effects = s.core.Handle(d.now, &q.event, d.effects[:0])
-		d.carryOut(s)
-	}
-	clear(d.queue)
-	d.queue = d.queue[:0]
 }

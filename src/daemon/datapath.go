@@ -2,55 +2,162 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 
 	"tunneldigger/src/broker"
+	"tunneldigger/src/datapath"
+	"tunneldigger/src/datapath/kernel"
+	"tunneldigger/src/poll"
 )
 
-// datapath is what carries a tunnel's frames: the kernel, or nothing.
-type datapath interface {
-	// create makes tunnel, session and interface on p's socket.
-	// On an error the caller closes the socket, which undoes everything.
-	create(d *Daemon, p *port, e *broker.Effect) error
-	// raise gives the interface its MTU, attaches it where tunnels of this MTU
-	// belong, and brings it up.
-	raise(d *Daemon, p *port, mtu int) error
-	setMTU(d *Daemon, p *port, mtu int) error
-	shape(p *port, kbit uint32) error
-	// received counts the frames that have come from the client.
-	received(p *port) (uint64, error)
-	// watch takes in what happened to interfaces.
-	watch(d *Daemon)
-	// retry looks for masters that are gone; it tells whether any still is.
-	retry(d *Daemon) bool
-	// adopt finds the interfaces of the tunnels that the program before has left.
-	adopt(d *Daemon) error
-	// ready tells whether what a section needs is there.
-	ready(d *Daemon, s *section) error
-	// reload takes in that there are other bridge sections, and tells what is
-	// missing for them. move then brings a tunnel where they want it.
-	reload(d *Daemon) []string
-	move(d *Daemon, p *port) error
-	close()
+// makeDatapath makes what tunnels of an earlier process can be given to. none is
+// for load tests of the control plane.
+func (d *Daemon) makeDatapath(none bool) {
+	d.links = datapath.New()
+	if none {
+		d.path = datapath.NewNone(d.links, d.stray)
+		return
+	}
+	d.kernel = kernel.New(d.links, d.stray)
+	d.path = d.kernel
 }
 
-var (
-	errTunnelExists  = errors.New("the kernel has this tunnel ID already")
-	errSessionExists = errors.New("the kernel has this session ID already")
-)
+// openDatapath proves that the kernel can do what is needed, removes what a killed
+// broker left, and finds the interfaces of the tunnels that are there.
+func (d *Daemon) openDatapath() error {
+	if d.kernel == nil {
+		d.log.Warn("no datapath: tunnels are accepted, but no frame will pass")
+		return nil
+	}
+	if err := d.links.Open(); err != nil {
+		return err
+	}
+	if err := d.kernel.Open(); errors.Is(err, kernel.ErrPrivilege) {
+		return fmt.Errorf("%w (and CAP_NET_BIND_SERVICE for ports below 1024)", err)
+	} else if err != nil {
+		return err
+	}
+	if err := d.poller.Add(d.links.FD(), tokenLinks, poll.Read); err != nil {
+		return err
+	}
+	if err := d.sweep(); err != nil {
+		return err
+	}
+	for _, s := range d.sections {
+		if s != nil && s.device == 0 && s.config.Interface != "" { // version 1.0 did not hand it over
+			s.device = d.links.Index(s.config.Interface)
+		}
+	}
+	var bridges []string
+	for i := range d.config.Bridges {
+		bridges = append(bridges, d.config.Bridges[i].Interface)
+	}
+	err := d.links.Adopt(d.now, bridges)
+	d.interfacesChanged()
+	return err
+}
 
-// noDatapath takes tunnels without interfaces, for load tests of the control
-// plane.
-type noDatapath struct{}
+// sweep removes tunnels in the ID ranges of this daemon that belong to no
+// process. One that belongs to somebody is left alone; its ID will be found
+// taken and set aside.
+func (d *Daemon) sweep() error {
+	found, err := d.kernel.Sweep(func(id uint32) bool {
+		for _, s := range d.sections {
+			if s != nil && id-s.config.TunnelIDBase < uint32(s.config.MaxTunnels) && d.ports.get(id) == nil {
+				return true
+			}
+		}
+		return false
+	})
+	for i := range found {
+		switch t := &found[i]; {
+		case t.Unknown != nil:
+			d.log.Warn("tunnels in the ID range are left alone: can't tell whose they are", "count", len(found), "error", t.Unknown)
+			return err
+		case t.PID < 0:
+			d.log.Warn("a tunnel in the ID range is not over UDP, and not ours: it is left alone", "tunnel", t.ID)
+		case t.PID > 0:
+			d.log.Warn("a tunnel in the ID range belongs to another process", "tunnel", t.ID, "pid", t.PID)
+		case t.Removed:
+			d.log.Info("removed a tunnel that belonged to nobody", "tunnel", t.ID)
+		}
+	}
+	return err
+}
 
-func (noDatapath) create(*Daemon, *port, *broker.Effect) error { return nil }
-func (noDatapath) raise(*Daemon, *port, int) error             { return nil }
-func (noDatapath) setMTU(*Daemon, *port, int) error            { return nil }
-func (noDatapath) shape(*port, uint32) error                   { return nil }
-func (noDatapath) received(*port) (uint64, error)              { return 0, nil }
-func (noDatapath) watch(*Daemon)                               {}
-func (noDatapath) retry(*Daemon) bool                          { return false }
-func (noDatapath) adopt(*Daemon) error                         { return nil }
-func (noDatapath) ready(*Daemon, *section) error               { return nil }
-func (noDatapath) reload(*Daemon) []string                     { return nil }
-func (noDatapath) move(*Daemon, *port) error                   { return nil }
-func (noDatapath) close()                                      {}
+// stray hands in what came to the socket of a tunnel that is being closed, as a
+// listener's: what strangers sent between bind and connect, and what its peer sent
+// at last, which may be the handshake for its next tunnel.
+func (d *Daemon) stray(listener int, local, from netipAddrPort, data []byte) {
+	if s, n, ok := d.entrance(listener, local); ok {
+		d.later(s, broker.Event{
+			Kind: broker.EventDatagram, Listener: n, Peer: from, Local: local, Data: append([]byte(nil), data...),
+		})
+	}
+}
+
+// wish tells the data path what a tunnel's interface is to be now.
+func (d *Daemon) wish(p *port) {
+	p.want.Bridge, p.want.Isolated = "", false
+	if b := d.config.BridgeFor(p.section.config.Name, p.want.MTU, p.local.Port()); b != nil {
+		p.want.Bridge, p.want.Isolated = b.Interface, b.Isolate
+	}
+	d.links.Set(d.now, p.id, p.want)
+}
+
+// interfacesChanged takes in what happened to interfaces.
+func (d *Daemon) interfacesChanged() {
+	events := d.links.Events()
+	for i := range events {
+		ev := &events[i]
+		p := d.ports.get(ev.Tunnel)
+		switch ev.Kind {
+		case datapath.Lost, datapath.Destroyed:
+			if p != nil {
+				d.gone(p, ev.Kind)
+			}
+		case datapath.MTUFailed, datapath.AttachFailed, datapath.LimitFailed:
+			if p != nil {
+				d.wishFailed(p, ev)
+			}
+		case datapath.MasterAway:
+			d.log.Warn("interface gone: tunnels can't be attached", "interface", ev.Link)
+		case datapath.MasterBack:
+			d.log.Info("interface is there again: tunnels are attached", "interface", ev.Link)
+		case datapath.Misfit:
+			d.log.Warn("the interface's MTU is larger than its tunnels': larger packets will be lost", "interface", ev.Link,
+				"mtu", ev.MTU, "tunnel_mtu", ev.TunnelMTU)
+		case datapath.NearlyFull:
+			d.log.Warn("the bridge is nearly full", "interface", ev.Link, "tunnels", ev.Ports, "ports", datapath.Full)
+		case datapath.LinkGone:
+			d.deviceGone(ev.Index)
+		case datapath.Overrun:
+			d.compareDevices()
+		case datapath.WatchFailed:
+			if d.quiet.allow(d.now, "watch") {
+				d.log.Error("can't watch interfaces", "error", ev.Err)
+			}
+		}
+	}
+}
+
+func (d *Daemon) gone(p *port, why datapath.EventKind) {
+	kind := broker.EventLost
+	if why == datapath.Destroyed {
+		kind = broker.EventDestroyed
+		d.ports.byID[p.id] = nil
+	}
+	d.later(p.section, broker.Event{Kind: kind, Tunnel: p.id})
+}
+
+func (d *Daemon) wishFailed(p *port, ev *datapath.Event) {
+	about := append(d.aboutPort(p), "error", ev.Err)
+	switch {
+	case ev.Kind == datapath.MTUFailed && d.quiet.allow(d.now, "mtu"):
+		d.log.Error("can't change a tunnel's MTU", append(about, "mtu", ev.Want.MTU)...)
+	case ev.Kind == datapath.AttachFailed && d.quiet.allow(d.now, "move"):
+		d.log.Error("can't bring a tunnel to its bridge", append(about, "master", ev.Want.Bridge)...)
+	case ev.Kind == datapath.LimitFailed && d.quiet.allow(d.now, "shape"):
+		d.log.Error("can't limit a tunnel's bandwidth", append(about, "kbit", ev.Want.Kbit)...)
+	}
+}

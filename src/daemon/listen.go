@@ -32,9 +32,6 @@ type wait struct {
 // later, as are interfaces that are missing (netifd brings them up in its own time).
 func (d *Daemon) openListeners() {
 	d.retryAt = 0
-	if d.datapath.retry(d) {
-		d.retry(retryGap)
-	}
 	for _, s := range d.sections {
 		if s == nil || s.leaving || s.complete && !s.mayLoseAddresses() {
 			continue
@@ -84,7 +81,7 @@ func (d *Daemon) tellListening(s *section) {
 // is missing for all of it.
 func (d *Daemon) openSection(s *section) (changed bool, err error) {
 	if !s.complete {
-		if err := d.datapath.ready(d, s); err != nil {
+		if err := d.ready(s); err != nil {
 			return false, err
 		}
 	}
@@ -129,10 +126,15 @@ func (d *Daemon) openAt(s *section, at netip.AddrPort, ours map[uint16]bool) (op
 			return false, err
 		}
 	}
+	device := 0
+	if s.config.Interface != "" {
+		device = d.links.Index(s.config.Interface)
+	}
 	l, err := sock.Listen(at, s.config.Interface)
 	if err != nil {
 		return false, err
 	}
+	s.device = device
 	number := s.nextListener()
 	if err := d.poller.Add(l.FD(), tokenListener|uint64(number), poll.Read); err != nil {
 		_ = l.Close()

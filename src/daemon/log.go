@@ -163,7 +163,7 @@ func (d *Daemon) uuid(uuid string) string {
 
 // aboutPort is about for a tunnel in the kernel.
 func (d *Daemon) aboutPort(p *port) []any {
-	f := broker.Facts{Tunnel: p.id, Peer: p.peer.Addr()}
+	f := broker.Facts{Tunnel: p.id, Peer: p.peer}
 	return append(d.about(p.section, &f), "interface", p.name)
 }
 

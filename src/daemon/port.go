@@ -2,74 +2,52 @@ package daemon
 
 import (
 	"net/netip"
+	"time"
 
-	"golang.org/x/sys/unix"
-
-	"tunneldigger/src/sock"
+	"tunneldigger/src/datapath"
 	"tunneldigger/src/status"
 )
 
 type netipAddrPort = netip.AddrPort
 
-// port is the kernel's side of one tunnel: its socket and its interface.
+// port is what the loop knows of one tunnel's end in the data path.
 type port struct {
 	id           uint32
 	section      *section
 	listener     int
-	fd           int // -1 once it is closed
-	peer         sock.Peer
+	peer         netipAddrPort
 	local        netipAddrPort
 	name         string // of the interface
-	index        int    // of the interface, 0: none or gone
-	master       string // where it is attached, or will be when that comes; "": nowhere
-	isolated     bool   // there
-	rise         *rise  // what is left to do, nil once it is up
+	want         datapath.Want
+	raises       bool          // the interface is to be raised
+	since        time.Duration // since when
+	closing      bool          // its socket is closed, the interface is on its way out
 	silentErrors int
 	traffic      status.Traffic // as it was when somebody last asked
 }
 
-// ports finds a tunnel's port by tunnel ID and by interface.
-type ports struct {
-	byID    []*port
-	byIndex map[int]*port
+// request is what the data path is told of a tunnel that it made before.
+func (p *port) request() *datapath.Request {
+	return &datapath.Request{
+		ID: p.id, Interface: p.name, Local: p.local, Peer: p.peer, Device: p.section.config.Interface, Listener: p.listener,
+	}
 }
 
+// ports finds a tunnel's port by tunnel ID.
+type ports struct{ byID []*port }
+
+// get gives nil for an ID without one, whatever it is: the kernel has tunnels of
+// others as well.
 func (ps *ports) get(id uint32) *port {
-	if id < uint32(len(ps.byID)) { // an int may have 32 bits, and others' tunnels any ID
+	if uint64(id) < uint64(len(ps.byID)) {
 		return ps.byID[id]
 	}
 	return nil
 }
 
 func (ps *ports) add(p *port) {
-	for int(p.id) >= len(ps.byID) {
+	for uint64(p.id) >= uint64(len(ps.byID)) {
 		ps.byID = append(ps.byID, nil)
 	}
 	ps.byID[p.id] = p
-	if p.index != 0 {
-		ps.byIndex[p.index] = p
-	}
-}
-
-func (ps *ports) remove(p *port) {
-	if ps.byID[p.id] == p { // and not the next one of its ID
-		ps.byID[p.id] = nil
-	}
-	delete(ps.byIndex, p.index)
-}
-
-// closeAll closes every socket; the kernel then removes the interfaces.
-func (ps *ports) closeAll() {
-	for _, p := range ps.byID {
-		if p != nil {
-			p.closeSocket()
-		}
-	}
-}
-
-func (p *port) closeSocket() {
-	if p.fd >= 0 {
-		_ = unix.Close(p.fd)
-		p.fd = -1
-	}
 }

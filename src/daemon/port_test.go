@@ -7,7 +7,7 @@ import (
 
 // The kernel lists tunnels that are not ours, with IDs that are negative as an int of 32 bits.
 func TestPortsOfForeignTunnels(t *testing.T) {
-	ps := ports{byIndex: map[int]*port{}}
+	ps := ports{}
 	ours := &port{id: 100}
 	ps.add(ours)
 	for _, id := range []uint32{0, 99, 101, 1 << 31, 3000000000, math.MaxUint32} {

@@ -84,7 +84,7 @@ func (d *Daemon) handshake(s *section, listener int, peer, local netipAddrPort, 
 // tunnelReady takes in one datagram of a tunnel's socket, or its errors.
 func (d *Daemon) tunnelReady(ev *poll.Event) {
 	p := d.ports.get(uint32(ev.Token))
-	if p == nil || p.fd < 0 {
+	if p == nil || p.closing {
 		return
 	}
 	if ev.Error || ev.Hup {
@@ -93,7 +93,7 @@ func (d *Daemon) tunnelReady(ev *poll.Event) {
 	if !ev.Readable {
 		return
 	}
-	n, own, from, err := sock.Receive(p.fd, d.buffer[:], &p.peer)
+	n, own, from, err := p.section.path.Receive(p.id, d.buffer[:])
 	switch {
 	case err == unix.EAGAIN:
 	case err != nil: // a pending error, such as ECONNREFUSED, cleared by this
@@ -112,7 +112,7 @@ func (d *Daemon) tunnelReady(ev *poll.Event) {
 // socketErrors empties the error queue of a tunnel's socket. A socket that
 // reports errors but has none to read would keep the loop busy for ever.
 func (d *Daemon) socketErrors(p *port) {
-	mtu, count := sock.DrainErrors(p.fd)
+	mtu, count := sock.DrainErrors(p.section.path.FD(p.id))
 	if count > 0 {
 		p.silentErrors = 0
 	} else {
@@ -127,7 +127,7 @@ func (d *Daemon) socketErrors(p *port) {
 // silent gives a tunnel's socket up that has had nothing but errors for too long.
 func (d *Daemon) silent(p *port) {
 	if p.silentErrors++; p.silentErrors == maxSilent+1 {
-		_ = d.poller.Remove(p.fd)
+		_ = d.poller.Remove(p.section.path.FD(p.id))
 		d.later(p.section, broker.Event{Kind: broker.EventLost, Tunnel: p.id})
 		d.settle()
 	}

@@ -165,7 +165,7 @@ func (d *Daemon) apply(next *reloading) string {
 		fmt.Fprintln(&said, text)
 		d.log.Warn(text)
 	}
-	for _, text := range d.datapath.reload(d) {
+	for _, text := range d.missing() {
 		fmt.Fprintln(&said, text)
 		d.log.Warn(text)
 	}

@@ -134,7 +134,7 @@ func (r *reporter) tunnel(t *status.Tunnel) bool {
 		*t = status.Tunnel{TunnelInfo: info, Now: d.now, Section: s.config.Name, Hidden: !d.config.Log.Addresses}
 		t.UUID = d.uuid(t.UUID)
 		if p := d.ports.get(info.Tunnel); p != nil && p.section == s {
-			t.Master, t.Traffic = p.master, p.traffic
+			t.Master, t.Traffic = d.links.State(p.id).Attached, p.traffic
 		}
 		m := d.marks.get(&info.Facts)
 		t.Unattached, t.HookFailed = m.unattached(&info.Facts), m.hook
@@ -191,7 +191,7 @@ func (r *reporter) asMetrics(tunnels bool) []stage {
 func (r *reporter) count(b []byte) ([]byte, bool) {
 	d := r.d
 	if r.counters < 0 {
-		if len(d.ports.byIndex) == 0 {
+		if d.links.Count() == 0 {
 			return b, false
 		}
 		fd, err := unix.Open(deviceFile, unix.O_RDONLY|unix.O_CLOEXEC, 0)

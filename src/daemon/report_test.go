@@ -167,8 +167,9 @@ func crowded(t testing.TB, n int) *Daemon {
 		d.effects = s.core.Handle(d.now, &ev, d.effects[:0])
 		id := d.effects[0].Tunnel
 		d.effects = s.core.Handle(d.now, &broker.Event{Kind: broker.EventCreated, Tunnel: id, Up: true}, d.effects[:0])
-		p := &port{id: id, section: s, fd: -1, index: int(id), name: fmt.Sprintf("l2tp%d-%d", id, id), master: "br-mesh"}
+		p := &port{id: id, section: s, name: fmt.Sprintf("l2tp%d-%d", id, id)}
 		d.ports.add(p)
+		d.links.Add(p.request(), int(id))
 		fmt.Fprintf(&lines, "%s: %d 1 0 0 0 0 0 0 %d 4 0 0 0 0 0 0\n", p.name, 1000000+int(id), 2000000+int(id))
 	}
 	old := deviceFile
@@ -274,7 +275,7 @@ func TestStatusWhileTunnelsGo(t *testing.T) {
 		for id := uint32(100); id < 400; id += 3 {
 			d.sections[0].core.Handle(d.now, &broker.Event{Kind: broker.EventLost, Tunnel: id}, nil)
 			if p := d.ports.get(id); p != nil {
-				d.ports.remove(p)
+				d.ports.byID[p.id] = nil
 			}
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/cookie"
+	"tunneldigger/src/datapath"
+	"tunneldigger/src/datapath/kernel"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/poll"
@@ -89,7 +91,7 @@ func Prove(o Options, state []byte) error {
 	if o.NoDatapath {
 		return nil
 	}
-	return proveKernel()
+	return kernel.Prove()
 }
 
 // restore takes the place of makeSections: it makes the sections and ports that
@@ -130,6 +132,7 @@ func (d *Daemon) restoreSection(c *survive.Section, b *config.Broker, most []int
 	s := &section{
 		number: c.Number, config: b, listeners: make(map[uint32]*listener),
 		leaving: c.Leaving, opened: c.Opened, complete: c.Complete, loosened: c.Unattached,
+		device: int(c.Device), path: d.path,
 	}
 	limit := b.MaxTunnels
 	for i := range d.config.Brokers {
@@ -171,39 +174,38 @@ func (d *Daemon) restoreUnborn(keys []uint64) {
 	})
 }
 
-// restorePort takes over one tunnel's socket, or closes it if nobody has the
+// restorePort takes over one tunnel, or closes its socket if nobody has the
 // tunnel.
 func (d *Daemon) restorePort(c *survive.Tunnel) {
-	p := &port{
-		id: c.ID, listener: c.Listener, fd: c.FD, peer: sock.NewPeer(c.Peer), local: c.Local,
-		name: c.Interface, master: c.Master, isolated: c.Isolated,
-	}
+	p := &port{id: c.ID, listener: c.Listener, peer: c.Peer, local: c.Local, name: c.Interface}
 	if c.Section < len(d.sections) {
 		p.section = d.sections[c.Section]
 	}
 	if p.section == nil || !p.section.core.Holds(p.id) || d.ports.get(p.id) != nil {
 		d.store.Release(p.id)
-		p.closeSocket()
+		if c.FD >= 0 {
+			_ = unix.Close(c.FD)
+		}
 		return
 	}
-	if p.fd >= 0 {
-		unix.CloseOnExec(p.fd)
-		if err := d.poller.Add(p.fd, tokenTunnel|uint64(p.id), poll.Read); err != nil {
-			d.log.Error("a tunnel's socket was lost", "broker", p.section.config.Name, "tunnel", p.id, "error", err)
-			d.store.Release(p.id)
-			p.closeSocket()
-			return
-		}
-	}
-	d.ports.add(p)
-	if info, _ := p.section.core.Next(p.id); c.HookFailed != "" {
-		d.marks.set(p.id, mark{serial: info.Serial, hook: c.HookFailed})
+	if c.FD >= 0 {
+		unix.CloseOnExec(c.FD)
 	}
 	if c.NeverUp {
 		p.section.core.NeverUp(p.id)
 	}
-	if info, _ := p.section.core.Next(p.id); info.Answered() {
-		d.raiseLater(p, &info.Facts)
+	info, _ := p.section.core.Next(p.id)
+	if c.HookFailed != "" {
+		d.marks.set(p.id, mark{serial: info.Serial, hook: c.HookFailed})
+	}
+	d.ports.add(p)
+	d.inherit(p, &info, c.FD, datapath.Known{Is: datapath.Want{Bridge: c.Master, Isolated: c.Isolated}, Sure: true, Failed: c.Unsettled})
+	if err := d.listen(p); err != nil {
+		d.log.Error("a tunnel's socket was lost", append(d.aboutPort(p), "error", err)...)
+		d.later(p.section, broker.Event{Kind: broker.EventLost, Tunnel: p.id})
+	}
+	if info.Answered() {
+		d.raiseLater(p)
 	}
 	if !d.store.Stored(p.id) {
 		d.store.Keep(p.id)
@@ -227,7 +229,6 @@ func (d *Daemon) miss() {
 func (d *Daemon) resume(c *past) {
 	d.hooks.Resume()
 	d.settle()
-	d.moveNext = 0
 	tunnels := 0
 	for _, s := range d.sections {
 		if s != nil {

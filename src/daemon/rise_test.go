@@ -1,51 +1,32 @@
 package daemon
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
+	"tunneldigger/src/datapath/fake"
 	"tunneldigger/src/poll"
 )
-
-// lifts is a datapath that raises tunnels if it wants to.
-type lifts struct {
-	noDatapath
-	refuses bool
-	raised  []int // MTUs
-}
-
-func (l *lifts) create(_ *Daemon, p *port, e *broker.Effect) error {
-	p.index = int(e.Tunnel)
-	return nil
-}
-
-func (l *lifts) raise(_ *Daemon, _ *port, mtu int) error {
-	if l.refuses {
-		return errors.New("the bridge is full")
-	}
-	l.raised = append(l.raised, mtu)
-	return nil
-}
 
 // rising is a daemon whose loop is the test's, with a hook that notes events and MTUs.
 type rising struct {
 	*Daemon
-	t    *testing.T
-	path *lifts
-	note string
+	t      *testing.T
+	kernel *fake.Kernel
+	note   string
 }
 
 func newRising(t *testing.T) *rising {
 	t.Helper()
-	d, _ := started(t, 1)
-	r := &rising{d, t, new(lifts), filepath.Join(t.TempDir(), "note")}
-	d.datapath = r.path
+	d, k, _ := faked(t)
+	r := &rising{d, t, k, filepath.Join(t.TempDir(), "note")}
 	script := filepath.Join(t.TempDir(), "hook")
 	if err := os.WriteFile(script, []byte("#!/bin/sh\necho $ACTION $MTU >>"+r.note+"\n"), 0o755); err != nil {
 		t.Fatal(err)
@@ -73,6 +54,16 @@ func (r *rising) state(id uint32) string {
 	return ""
 }
 
+// raised are the MTUs of interfaces that are up.
+func (r *rising) raised() (mtus []int) {
+	for _, p := range r.ports.byID {
+		if p != nil && r.kernel.Named(p.name) != nil && r.kernel.Named(p.name).Up {
+			mtus = append(mtus, r.kernel.Named(p.name).MTU)
+		}
+	}
+	return mtus
+}
+
 // ran waits until hooks have ended and tells which ran.
 func (r *rising) ran(hooks int) []string {
 	r.t.Helper()
@@ -90,8 +81,8 @@ func (r *rising) ran(hooks int) []string {
 // The client has its answer, the interface follows when no newcomer has come for a while; it has the MTU that is in force then.
 func TestRise(t *testing.T) {
 	r := newRising(t)
-	if state := r.come("a", 20000, 100); state != "answered" || len(r.path.raised) != 0 {
-		t.Fatalf("state %s, raised %v", state, r.path.raised)
+	if state := r.come("a", 20000, 100); state != "answered" || len(r.raised()) != 0 {
+		t.Fatalf("state %s, raised %v", state, r.raised())
 	}
 	e := broker.Effect{Kind: broker.EffectSetMTU}
 	e.Tunnel, e.MTU = 100, 1400
@@ -102,8 +93,8 @@ func TestRise(t *testing.T) {
 		t.Error("raised although a newcomer was here")
 	}
 	r.now += lull
-	if !r.raiseNext() || !slices.Equal(r.path.raised, []int{1400}) || r.state(100) != "up" || r.raiseNext() {
-		t.Errorf("raised %v, state %s", r.path.raised, r.state(100))
+	if !r.raiseNext() || !slices.Equal(r.raised(), []int{1400}) || r.state(100) != "up" || r.raiseNext() {
+		t.Errorf("raised %v, state %s", r.raised(), r.state(100))
 	}
 	if got := r.ran(1); len(got) != 1 || !strings.HasPrefix(got[0], "session.up ") {
 		t.Errorf("hooks %q", got)
@@ -127,15 +118,20 @@ func TestRiseOfNothing(t *testing.T) {
 	r.come("a", 20000, 100)
 	r.handle(r.sections[0], &broker.Event{Kind: broker.EventKick, Tunnel: 100})
 	r.now += lull
-	if r.raiseNext() || len(r.path.raised) != 0 || !r.hooks.Idle() {
-		t.Errorf("raised %v", r.path.raised)
+	if r.raiseNext() || len(r.raised()) != 0 || !r.hooks.Idle() {
+		t.Errorf("raised %v", r.raised())
 	}
 }
 
 // When one can't be raised it is closed, and the next client of that section is refused before it has an answer, until one succeeds.
 func TestRiseFails(t *testing.T) {
 	r := newRising(t)
-	r.path.refuses = true
+	r.kernel.Fail = func(step string) unix.Errno {
+		if step == "up" {
+			return unix.EXFULL
+		}
+		return 0
+	}
 	r.come("a", 20000, 100)
 	r.now += lull
 	if !r.raiseNext() || r.state(100) != "destroying" {
@@ -144,11 +140,11 @@ func TestRiseFails(t *testing.T) {
 	if state := r.come("b", 20001, 101); state != "" || r.ports.get(101) != nil {
 		t.Errorf("a client was answered before its tunnel was raised: %s", state)
 	}
-	r.path.refuses = false
-	if state := r.come("c", 20002, 102); state != "up" || !slices.Equal(r.path.raised, []int{1446}) {
-		t.Errorf("state %s, raised %v", state, r.path.raised)
+	r.kernel.Fail = nil
+	if state := r.come("c", 20002, 102); state != "up" || !slices.Equal(r.raised(), []int{1446}) {
+		t.Errorf("state %s, raised %v", state, r.raised())
 	}
-	if state := r.come("d", 20003, 103); state != "answered" || len(r.path.raised) != 1 {
+	if state := r.come("d", 20003, 103); state != "answered" || len(r.raised()) != 1 {
 		t.Errorf("the one after was not answered first: %s", state)
 	}
 }

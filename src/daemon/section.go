@@ -7,6 +7,7 @@ import (
 
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
+	"tunneldigger/src/datapath"
 	"tunneldigger/src/sock"
 )
 
@@ -31,6 +32,8 @@ type section struct {
 	stale     map[uint32]bool // listeners that are about to be closed
 	leaving   bool            // it was taken out of the configuration
 	waitsFor  string          // what is missing for all of it, as it was logged
+	device    int             // index of the interface that it listens on, 0: any, or unknown
+	path      datapath.Path   // of its tunnels
 
 	refusals     []refusal // the last ones
 	loosened     uint64    // tunnels that no bridge section fitted, so far
@@ -163,15 +166,32 @@ func (d *Daemon) retire(s *section, number uint32) {
 	d.closeListener(s, number)
 }
 
-// linkGone is called when an interface that is no tunnel has gone: sockets bound
-// to it are dead, and a new one of the same name needs new ones.
-func (d *Daemon) linkGone(name string) {
+// deviceGone is called when an interface that is no tunnel has gone: sockets bound
+// to it are dead, and another one of its name needs new ones.
+func (d *Daemon) deviceGone(index int) {
 	for _, s := range d.sections {
-		if s != nil && s.config.Interface == name && len(s.listeners) > 0 {
-			d.log.Warn("interface gone", "broker", s.config.Name, "interface", name)
-			d.closeSection(s)
-			d.retry(retryGap)
+		if s != nil && s.device == index {
+			d.deafened(s)
 		}
+	}
+}
+
+// compareDevices finds out whose interface has gone, or was made anew, when nobody
+// was told.
+func (d *Daemon) compareDevices() {
+	for _, s := range d.sections {
+		if s != nil && s.device != 0 && d.links.Index(s.config.Interface) != s.device {
+			d.deafened(s)
+		}
+	}
+}
+
+func (d *Daemon) deafened(s *section) {
+	s.device = 0
+	if len(s.listeners) > 0 {
+		d.log.Warn("interface gone", "broker", s.config.Name, "interface", s.config.Interface)
+		d.closeSection(s)
+		d.retry(retryGap)
 	}
 }
 

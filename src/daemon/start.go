@@ -48,7 +48,6 @@ func start(o Options) (_ *Daemon, err error) {
 	}
 	d := &Daemon{
 		config: c, read: o.Read, log: o.Log, incoming: o.Signals, clock: newClock(), signals: make(chan os.Signal, 4),
-		ports: ports{byIndex: make(map[int]*port)},
 		quiet: limitedLog{log: o.Log, kinds: make(map[string]*logKind)},
 	}
 	d.now = d.clock.now()
@@ -67,6 +66,7 @@ func start(o Options) (_ *Daemon, err error) {
 	if err := d.openGate(); err != nil {
 		return nil, err
 	}
+	d.makeDatapath(o.NoDatapath)
 	if before != nil {
 		err = d.restore(before)
 	} else {
@@ -75,13 +75,7 @@ func start(o Options) (_ *Daemon, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.NoDatapath {
-		d.datapath = noDatapath{}
-		d.log.Warn("no datapath: tunnels are accepted, but no frame will pass")
-	} else if d.datapath, err = openKernel(d); err != nil {
-		return nil, err
-	}
-	if err := d.datapath.adopt(d); err != nil {
+	if err := d.openDatapath(); err != nil {
 		return nil, err
 	}
 	if err := d.openControl(o.Socket, before); err != nil {
@@ -137,7 +131,7 @@ func (d *Daemon) add(b *config.Broker, most int) *section {
 	if number == len(d.sections) {
 		d.sections = append(d.sections, nil)
 	}
-	s := &section{number: number, config: b, listeners: make(map[uint32]*listener)}
+	s := &section{number: number, config: b, path: d.path, listeners: make(map[uint32]*listener)}
 	s.core = broker.New(*b, d.coreOptions(s, most))
 	d.sections[number] = s
 	return s

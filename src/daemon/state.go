@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"tunneldigger/src/config"
+	"tunneldigger/src/datapath"
 	"tunneldigger/src/survive"
 )
 
@@ -22,7 +23,7 @@ func (d *Daemon) state(caller int) *survive.State {
 	}
 	for _, p := range d.ports.byID {
 		if p != nil {
-			t := p.state(d.store.Stored(p.id))
+			t := p.state(d.links.State(p.id), d.store.Stored(p.id))
 			t.HookFailed = d.marks.byID[p.id].hook
 			st.Tunnels = append(st.Tunnels, t)
 		}
@@ -33,7 +34,8 @@ func (d *Daemon) state(caller int) *survive.State {
 func (s *section) state() survive.Section {
 	st := survive.Section{
 		Number: s.number, Name: s.config.Name, Config: config.FormatUCI(&config.Config{Brokers: []config.Broker{*s.config}}),
-		Leaving: s.leaving, Complete: s.complete, Opened: s.opened, Unattached: s.loosened, Listeners: make(map[uint32]int), Core: s.core.AppendState(nil),
+		Leaving: s.leaving, Complete: s.complete, Opened: s.opened, Unattached: s.loosened, Device: uint32(s.device),
+		Listeners: make(map[uint32]int), Core: s.core.AppendState(nil),
 	}
 	for number, l := range s.listeners {
 		st.Listeners[number] = l.FD()
@@ -41,9 +43,9 @@ func (s *section) state() survive.Section {
 	return st
 }
 
-func (p *port) state(stored bool) survive.Tunnel {
+func (p *port) state(is datapath.State, stored bool) survive.Tunnel {
 	return survive.Tunnel{
-		ID: p.id, Section: p.section.number, Listener: p.listener, FD: p.fd, Peer: p.peer.Addr(), Local: p.local,
-		Interface: p.name, Master: p.master, Isolated: p.isolated, Stored: stored,
+		ID: p.id, Section: p.section.number, Listener: p.listener, FD: p.section.path.FD(p.id), Peer: p.peer, Local: p.local,
+		Interface: p.name, Master: is.Attached, Isolated: is.Isolated, Unsettled: is.Failed != "", Stored: stored,
 	}
 }

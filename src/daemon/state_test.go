@@ -14,9 +14,9 @@ import (
 	"tunneldigger/src/config/uci"
 	"tunneldigger/src/control"
 	"tunneldigger/src/cookie"
+	"tunneldigger/src/datapath"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/logline"
-	"tunneldigger/src/sock"
 	"tunneldigger/src/survive"
 )
 
@@ -27,13 +27,12 @@ func TestFieldsAreHandedOver(t *testing.T) {
 		known string
 	}{
 		{Daemon{}, "config jar sections serial ports hooks control store started hooksRun marks moved moving failures rises confined " + // handed over
-			"read log datapath signals incoming clock version " + // made anew
+			"read log path kernel links signals incoming clock version " + // made anew
 			"poller wake now promptly retryAt look creates queue effects event buffer padded listenFirst replied " + // of a turn, or found out again
 			"quiet lists verifier moveNext " + // begin anew: windows of the log, files, answers
 			"stopBy upgrading"}, // there is no upgrade while stopping, and only one at a time
-		{section{}, "number config core listeners complete opened leaving stale waits waitsFor silentErrors loosened refusals"}, // stale: only during a reload; waits: found out again; refusals: begin anew
-		{port{}, "id section listener fd peer local name index master isolated rise silentErrors traffic"},                      // traffic is read again
-		{rise{}, "port facts mtu since"},
+		{section{}, "number config core listeners complete opened device leaving stale waits waitsFor silentErrors loosened refusals path"}, // stale: only during a reload; waits: found out again; refusals: begin anew
+		{port{}, "id section listener peer local name want raises since closing silentErrors traffic"},                                      // traffic is read again
 		{mark{}, "serial loose hook"}, // loose: found out again
 		{marks{}, "byID said"},        // said: once more
 		{rises{}, "queue newcomer"},
@@ -65,15 +64,17 @@ func standing(t testing.TB) *Daemon {
 	store, _ := survive.OpenStore(log, [16]byte{1})
 	d := &Daemon{
 		config: c, version: "1.0", jar: cookie.New([16]byte{1}), control: server, serial: 7, store: store,
-		hooks: hook.New(1, log, func() {}),
+		hooks: hook.New(1, log, func() {}), log: log,
 	}
+	d.makeDatapath(true)
 	d.add(&c.Brokers[0], 10)
 	at := netip.MustParseAddrPort("192.0.2.1:4711")
 	p := &port{
-		id: 105, section: d.sections[0], listener: 3, fd: 9, peer: sock.NewPeer(at), local: netip.MustParseAddrPort("192.0.2.2:8942"),
-		name: "l2tp105-105", master: "br-mesh", isolated: true,
+		id: 105, section: d.sections[0], listener: 3, peer: at, local: netip.MustParseAddrPort("192.0.2.2:8942"), name: "l2tp105-105",
 	}
 	d.ports.add(p)
+	p.section.path.Adopt(p.request(), 9)
+	d.links.Inherit(p.request(), datapath.Known{Up: true, Is: datapath.Want{Bridge: "br-mesh", Isolated: true}})
 	return d
 }
 
@@ -144,7 +145,7 @@ func TestVersion10(t *testing.T) {
 	if want := map[uint32]string{100: "answered", 101: "destroying", 102: "up", 103: "creating"}; !maps.Equal(states, want) {
 		t.Errorf("states %v, want %v", states, want)
 	}
-	if q := d.rises.queue; len(q) != 1 || q[0].port.id != 100 {
+	if q := d.rises.queue; len(q) != 1 || q[0].id != 100 {
 		t.Errorf("%d are to be raised", len(q))
 	}
 	d.handle(d.sections[0], &broker.Event{Kind: broker.EventDestroyed, Tunnel: 101})

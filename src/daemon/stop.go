@@ -71,8 +71,8 @@ func (d *Daemon) close() {
 	d.store.Close(d.now)
 	d.control.Close()
 	d.hooks.Kill()
-	d.ports.closeAll()
+	d.path.Close() // the kernel then removes the interfaces
 	d.closeListeners()
-	d.datapath.close()
+	d.links.Close()
 	d.lists.Close()
 }

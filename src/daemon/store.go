@@ -1,9 +1,10 @@
 package daemon
 
 import (
+	"golang.org/x/sys/unix"
+
 	"tunneldigger/src/broker"
-	"tunneldigger/src/poll"
-	"tunneldigger/src/sock"
+	"tunneldigger/src/datapath"
 	"tunneldigger/src/survive"
 )
 
@@ -31,11 +32,11 @@ func (d *Daemon) adoptStored(left []survive.Left) {
 			}
 			delete(byID, id)
 			p := &port{
-				id: id, section: s, listener: s.number * maxListeners, fd: l.FD, peer: sock.NewPeer(info.Peer), local: info.Local,
-				name: info.Interface(),
+				id: id, section: s, listener: s.number * maxListeners, peer: info.Peer, local: info.Local, name: info.Interface(),
 			}
 			d.ports.add(p)
-			if err := d.poller.Add(l.FD, tokenTunnel|uint64(id), poll.Read); err != nil {
+			d.inherit(p, &info, l.FD, datapath.Known{})
+			if err := d.listen(p); err != nil {
 				d.later(s, broker.Event{Kind: broker.EventLost, Tunnel: id})
 			}
 			d.later(s, broker.Event{Kind: broker.EventAdopted, Tunnel: id})
@@ -44,11 +45,24 @@ func (d *Daemon) adoptStored(left []survive.Left) {
 	}
 	for id, l := range byID {
 		d.store.Release(id)
-		p := port{fd: l.FD}
-		p.closeSocket()
+		_ = unix.Close(l.FD)
 	}
-	d.moving = true // they are where they were; perhaps the configuration has changed
 	d.log.Warn("the broker before this one ended without a word", "tunnels_kept", adopted, "tunnels_lost", len(byID))
+}
+
+// inherit gives the data path a tunnel of an earlier process, with its socket and
+// what is known; the rest is as the core has it. Where the configuration
+// is another one now, the tunnel follows it.
+func (d *Daemon) inherit(p *port, info *broker.TunnelInfo, fd int, k datapath.Known) {
+	p.want.MTU, p.want.Kbit = info.MTU, info.Bandwidth
+	p.closing = fd < 0
+	k.Up, k.Closing = !info.Answered(), p.closing
+	if k.Up {
+		k.Is.MTU, k.Is.Kbit = info.MTU, info.Bandwidth
+	}
+	p.section.path.Adopt(p.request(), fd)
+	d.links.Inherit(p.request(), k)
+	d.wish(p)
 }
 
 // noteStored keeps the store in step with what a core says.
@@ -65,8 +79,8 @@ func (d *Daemon) noteStored(e *broker.Effect) {
 // comes when it is: the core has no record of it before.
 func (d *Daemon) lookStored(id uint32) (section string, record []byte, fd int) {
 	p := d.ports.get(id)
-	if p == nil || p.fd < 0 {
+	if p == nil || p.closing {
 		return "", nil, -1
 	}
-	return p.section.config.Name, p.section.core.AppendTunnel(nil, id), p.fd
+	return p.section.config.Name, p.section.core.AppendTunnel(nil, id), p.section.path.FD(id)
 }

@@ -15,7 +15,8 @@ const MaxPorts = 1023
 // kernel refuses give an *nl.Error; an interface that does not exist is ENODEV.
 type Conn struct {
 	nl     *nl.Conn
-	socket int // any socket: what ioctl wants
+	socket int                                          // any socket: what ioctl wants
+	answer func(request uint, name string) (int, error) // instead of ioctl, in tests; else nil
 }
 
 // Open connects to the network namespace of the calling thread.
@@ -32,9 +33,16 @@ func Open() (*Conn, error) {
 	return &Conn{nl: n, socket: s}, nil
 }
 
+// Over is Open for tests: netlink is n, and what takes ioctl (SIOCGIFINDEX, SIOCGIFMTU) a function's.
+func Over(n *nl.Conn, answer func(request uint, name string) (int, error)) *Conn {
+	return &Conn{nl: n, socket: -1, answer: answer}
+}
+
 // Close closes the sockets. Interfaces stay as they are.
 func (c *Conn) Close() error {
-	unix.Close(c.socket)
+	if c.socket >= 0 {
+		unix.Close(c.socket)
+	}
 	return c.nl.Close()
 }
 
@@ -49,6 +57,13 @@ func (c *Conn) MTU(name string) (int, error) {
 }
 
 func (c *Conn) ask(op string, request uint, name string) (int, error) {
+	if c.answer != nil {
+		n, err := c.answer(request, name)
+		if err != nil {
+			err = fmt.Errorf("%s %s: %w", op, name, err)
+		}
+		return n, err
+	}
 	r, err := unix.NewIfreq(name)
 	if err != nil { // longer than a name can be
 		err = unix.ENODEV

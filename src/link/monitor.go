@@ -29,6 +29,9 @@ func NewMonitor() (*Monitor, error) {
 	return m, nil
 }
 
+// MonitorOver is NewMonitor for tests: what l receives is what the kernel tells.
+func MonitorOver(l *nl.Listener) *Monitor { return &Monitor{l} }
+
 // filter has the kernel leave out everything but RTM_DELLINK. To make an interface, bring it up and attach it gives a handful of
 // messages of 1.5 kB; to be woken for them and read them cost a quarter of a tunnel's set-up.
 func (m *Monitor) filter() error {

@@ -86,6 +86,8 @@ func (s *Section) read(record []byte) error {
 			s.Complete = f.Bool()
 		case tagOpened:
 			s.Opened = f.Uint32()
+		case tagDevice:
+			s.Device = f.Uint32()
 		case tagListener:
 			var number, fd uint32
 			l := tlv.Read(f.Bytes())
@@ -134,6 +136,8 @@ func (t *Tunnel) read(record []byte) error {
 			t.Isolated = f.Bool()
 		case tagStored:
 			t.Stored = f.Bool()
+		case tagUnsettled:
+			t.Unsettled = f.Bool()
 		case tagHookFailed:
 			t.HookFailed = f.String()
 		case tagRiseMTU:

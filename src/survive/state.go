@@ -43,6 +43,7 @@ const (
 	tagListener // record, repeated
 	tagCore
 	tagUnattached
+	tagDevice
 )
 
 // The fields of a listener.
@@ -66,6 +67,7 @@ const (
 	_          // of version 1.0
 	tagStored
 	tagHookFailed
+	tagUnsettled
 )
 
 // State is all that a program hands to the one that takes its place. Times are
@@ -103,6 +105,7 @@ type Section struct {
 	Opened   uint32 // listeners so far
 	// Unattached is how many tunnels no bridge section has fitted so far.
 	Unattached uint64
+	Device     uint32 // index of the interface that it listens on, 0: any, or unknown
 	Listeners  map[uint32]int
 	Core       []byte // the broker.Broker's state
 }
@@ -119,6 +122,7 @@ type Tunnel struct {
 	Master      string // where it is attached, or will be when that comes; "": nowhere
 	Isolated    bool   // there
 	NeverUp     bool   // it is not up yet, if it is of version 1.0
+	Unsettled   bool   // what is wanted of the interface could not all be done
 	Stored      bool   // systemd has a copy of the socket
 	HookFailed  string // which hook has failed for it, and how; "": none
 }
@@ -190,6 +194,7 @@ func (s *Section) append(dst []byte) []byte {
 	dst = tlv.AppendBool(dst, tagLeaving, s.Leaving)
 	dst = tlv.AppendBool(dst, tagComplete, s.Complete)
 	dst = tlv.AppendUint(dst, tagOpened, uint64(s.Opened))
+	dst = tlv.AppendUint(dst, tagDevice, uint64(s.Device))
 	var mark int
 	for number, fd := range s.Listeners {
 		dst, mark = tlv.Begin(dst, tagListener)
@@ -210,6 +215,9 @@ func (t *Tunnel) append(dst []byte) []byte {
 	dst = tlv.AppendString(dst, tagInterface, t.Interface)
 	dst = tlv.AppendString(dst, tagMaster, t.Master)
 	dst = tlv.AppendBool(dst, tagIsolated, t.Isolated)
+	if t.Unsettled {
+		dst = tlv.AppendBool(dst, tagUnsettled, true)
+	}
 	if t.HookFailed != "" {
 		dst = tlv.AppendString(dst, tagHookFailed, t.HookFailed)
 	}

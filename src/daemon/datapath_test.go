@@ -1,0 +1,181 @@
+package daemon
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/config"
+	"tunneldigger/src/datapath"
+	"tunneldigger/src/datapath/fake"
+	"tunneldigger/src/datapath/kernel"
+)
+
+// faked is a daemon whose loop is the test's, over a kernel that is none.
+func faked(t *testing.T) (*Daemon, *fake.Kernel, *lines) {
+	t.Helper()
+	d, log := started(t, 1)
+	k := fake.New()
+	d.links = datapath.New()
+	d.links.OpenWith(k.Conn(), k, k.Monitor())
+	d.kernel = kernel.New(d.links, d.stray)
+	d.kernel.OpenWith(kernel.NewMaker(k.L2TP(), k.Conn()))
+	d.path = d.kernel
+	d.sections[0].path = d.path
+	return d, k, log
+}
+
+// bring brings a client's tunnel up.
+func (d *Daemon) bring(t *testing.T, peerPort uint16, uuid string) *port {
+	t.Helper()
+	d.askFor(peerPort, uuid)
+	d.createSome()
+	d.now += lull
+	if !d.raiseNext() {
+		t.Fatal("nothing is raised")
+	}
+	for _, p := range slices.Backward(d.ports.byID) {
+		if p != nil {
+			return p
+		}
+	}
+	t.Fatal("no tunnel")
+	return nil
+}
+
+// due does what is due at a later time.
+func (d *Daemon) due(after time.Duration) {
+	d.now += after
+	d.tick()
+}
+
+// What bridge sections want of a tunnel, at its MTU, is done, after a reload as well; what they want and is not there comes when it is.
+func TestTunnelsFollowBridgeSections(t *testing.T) {
+	d, k, log := faked(t)
+	a, b := k.Add("br-a", "bridge", 1446), k.Add("br-b", "bridge", 1300)
+	d.config.Bridges = []config.Bridge{{Interface: "br-a"}, {Interface: "br-b", MTU: 1300, Isolate: true}}
+	p := d.bring(t, 20000, "one")
+	l := k.Named(p.name)
+	if l.Master != a.Index || !l.Up || d.links.State(p.id).Attached != "br-a" {
+		t.Fatalf("%+v", l)
+	}
+	k.Remove(b)
+	d.links.Watch(d.now)
+	p.want.MTU = 1300
+	d.wish(p) // as EffectSetMTU has it
+	d.interfacesChanged()
+	if l.Master != 0 || l.MTU != 1300 || d.links.State(p.id).Waits != "br-b" {
+		t.Errorf("%+v, state %+v", l, d.links.State(p.id))
+	}
+	log.await(t, "interface gone: tunnels can't be attached interface=br-b")
+	b = k.Add("br-b", "bridge", 1300)
+	d.due(3 * time.Second)
+	if l.Master != b.Index || !l.Isolated {
+		t.Errorf("%+v", l)
+	}
+	// The section is taken out, another one is for all.
+	d.config.Bridges = d.config.Bridges[:1]
+	d.moving, d.moveNext = true, 0
+	d.due(0)
+	if l.Master != a.Index || l.Isolated || d.moving {
+		t.Errorf("%+v", l)
+	}
+	d.config.Bridges = []config.Bridge{{Interface: "br-x"}}
+	if got := d.missing(); len(got) != 1 {
+		t.Errorf("missing %q", got)
+	}
+}
+
+// What the kernel refuses is logged, and done when it does not any more.
+func TestWishFails(t *testing.T) {
+	d, k, log := faked(t)
+	p := d.bring(t, 20000, "one")
+	l := k.Named(p.name)
+	k.Fail = func(step string) unix.Errno {
+		if step == "mtu" || step == "limit" {
+			return unix.ENOBUFS
+		}
+		return 0
+	}
+	p.want.MTU, p.want.Kbit = 1300, 500
+	d.wish(p)
+	d.due(0)
+	log.await(t, "can't change a tunnel's MTU")
+	log.await(t, "can't limit a tunnel's bandwidth")
+	k.Fail = nil
+	d.due(3 * time.Second)
+	if l.MTU != 1300 || l.Kbit != 500 {
+		t.Errorf("%+v", l)
+	}
+}
+
+// A section's interface that was made anew under its name has listeners of its own, also where nobody was told that the old one went.
+func TestDeviceMadeAnew(t *testing.T) {
+	for _, overrun := range []bool{false, true} {
+		d, k, log := faked(t)
+		s := d.sections[0]
+		s.config.Interface = "wan0"
+		l := k.Add("wan0", "ppp", 1500)
+		s.device = l.Index
+		k.Remove(l)
+		k.Add("wan0", "ppp", 1500)
+		if overrun {
+			k.Overrun()
+		}
+		d.links.Watch(d.now)
+		d.interfacesChanged()
+		log.await(t, "interface gone broker=wan interface=wan0")
+		if len(s.listeners) != 0 || s.complete || d.retryAt == 0 {
+			t.Errorf("overrun %v: %d listeners, complete %v", overrun, len(s.listeners), s.complete)
+		}
+	}
+	// One that is still there keeps them.
+	d, k, _ := faked(t)
+	s := d.sections[0]
+	s.config.Interface = "wan0"
+	s.device = k.Add("wan0", "ppp", 1500).Index
+	k.Overrun()
+	d.links.Watch(d.now)
+	d.interfacesChanged()
+	if len(s.listeners) == 0 {
+		t.Error("the listeners are closed")
+	}
+}
+
+// Another's tunnels have IDs up to 2³²−1: on 32 bits that is a negative number where one compares as int.
+func TestSweepBesideLargeIDs(t *testing.T) {
+	d, k, log := faked(t)
+	for _, id := range []uint32{101, 3000000000, ^uint32(0)} {
+		k.Tunnels[id] = true
+	}
+	if err := d.sweep(); err != nil {
+		t.Fatal(err)
+	}
+	log.await(t, "removed a tunnel that belonged to nobody tunnel=101")
+	if len(k.Tunnels) != 2 {
+		t.Errorf("left are %v", k.Tunnels)
+	}
+	for _, id := range []uint32{1 << 31, 3000000000, ^uint32(0)} {
+		if d.ports.get(id) != nil {
+			t.Errorf("a port for %d", id)
+		}
+	}
+}
+
+// An interface that goes takes its tunnel with it; one that was to go is done with.
+func TestInterfacesGo(t *testing.T) {
+	d, k, log := faked(t)
+	p := d.bring(t, 20000, "one")
+	l := k.Named(p.name)
+	k.Remove(l)
+	d.links.Watch(d.now)
+	d.interfacesChanged()
+	d.settle()
+	log.await(t, "the interface or socket is gone")
+	if d.ports.get(p.id) != nil || d.sections[0].core.Holds(p.id) {
+		t.Errorf("the tunnel is there: %s", fmt.Sprint(d.ports.get(p.id)))
+	}
+}
