@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/config/file"
@@ -21,7 +22,7 @@ func (o *options) read() (*config.Config, error) {
 	if c == nil {
 		return nil, err
 	}
-	return c.Resolve(o.file(), o.lookup)
+	return c.Resolve(o.file(), o.remembering(within(patience, resolve.System.Lookup)))
 }
 
 func (o *options) readFile() (*config.Config, error) {
@@ -38,21 +39,54 @@ func (o *options) file() string {
 	return o.dir + "/" + file.Name
 }
 
-// lookup finds the addresses of a name. Those that it had hold as long as there is
-// no answer: a reload while the network is down closes no port.
-func (o *options) lookup(name string) ([]netip.Addr, error) {
-	found, err := resolve.System.Lookup(name)
-	if err != nil {
-		if had := o.found[name]; had != nil {
-			return had, nil
+// patience is how long all names together may take: at a reload nothing else goes
+// on meanwhile.
+const patience = 3 * time.Second
+
+// lookup finds the addresses of a host's name.
+type lookup func(name string) ([]netip.Addr, error)
+
+// within is a lookup by find that has an end: after wait names have no addresses.
+func within(wait time.Duration, find lookup) lookup {
+	type answer struct {
+		found []netip.Addr
+		err   error
+	}
+	late := time.Now().Add(wait)
+	return func(name string) ([]netip.Addr, error) {
+		answers := make(chan answer, 1)
+		go func() {
+			found, err := find(name)
+			answers <- answer{found, err}
+		}()
+		timer := time.NewTimer(time.Until(late))
+		defer timer.Stop()
+		select {
+		case a := <-answers:
+			return a.found, a.err
+		case <-timer.C:
+			return nil, fmt.Errorf("no name server has answered in %v", wait)
 		}
-		return nil, err
 	}
-	if o.found == nil {
-		o.found = make(map[string][]netip.Addr)
+}
+
+// remembering is a lookup by find that gives the addresses that a name has had as
+// long as find gives none: a reload while the network is down closes no port.
+func (o *options) remembering(find lookup) lookup {
+	return func(name string) ([]netip.Addr, error) {
+		found, err := find(name)
+		if err != nil {
+			if had := o.found[name]; had != nil {
+				return had, nil
+			}
+			return nil, err
+		}
+		if o.found == nil {
+			o.found = make(map[string][]netip.Addr)
+		}
+		o.found[name] = found
+		return found, nil
 	}
-	o.found[name] = found
-	return found, nil
 }
 
 // load is read for running: at start, and at every reload.

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestCommandLine(t *testing.T) {
@@ -150,18 +153,30 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// Addresses that a name has had hold while nobody answers for it.
+// Addresses that a name has had hold while nobody answers for it, and who does not answer is not waited for.
 func TestLookup(t *testing.T) {
+	want := []netip.Addr{netip.MustParseAddr("192.0.2.1")}
+	answers := make(chan bool, 1)
+	answers <- true
+	stop := make(chan bool)
+	defer close(stop)
+	server := func(name string) ([]netip.Addr, error) {
+		select {
+		case <-answers:
+			return want, nil
+		case <-stop:
+			return nil, errors.New("stopped")
+		}
+	}
 	o := &options{}
-	found, err := o.lookup("localhost")
-	if err != nil || len(found) == 0 {
-		t.Fatal(found, err)
+	if found, err := o.remembering(within(time.Hour, server))("gw"); err != nil || !slices.Equal(found, want) {
+		t.Errorf("got %v, %v, want %v", found, err, want)
 	}
-	o.found["nobody.invalid"] = found
-	if again, err := o.lookup("nobody.invalid"); err != nil || !slices.Equal(again, found) {
-		t.Errorf("got %v, %v, want %v", again, err, found)
+	find := o.remembering(within(time.Millisecond, server))
+	if found, err := find("gw"); err != nil || !slices.Equal(found, want) {
+		t.Errorf("without an answer: got %v, %v, want %v", found, err, want)
 	}
-	if again, err := o.lookup("nobody-else.invalid"); err == nil {
-		t.Errorf("got %v", again)
+	if found, err := find("other"); err == nil || !strings.Contains(err.Error(), "no name server has answered in 1ms") {
+		t.Errorf("another name: got %v, %v", found, err)
 	}
 }

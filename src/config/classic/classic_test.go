@@ -1,6 +1,7 @@
 package classic
 
 import (
+	"fmt"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -212,6 +213,24 @@ func TestMessages(t *testing.T) {
 	_, err := Parse("f", "/srv", []byte(strings.Repeat("x\n", 3000)))
 	if faults, ok := err.(config.Faults); !ok || len(faults) != maxLines+1 {
 		t.Errorf("got %d faults, want one for each of the first %d lines and one for the rest", len(faults), maxLines)
+	}
+}
+
+// References that double each other again and again cost little, also where nothing is at their end.
+func TestDoubling(t *testing.T) {
+	for _, end := range []string{"", "x"} {
+		text := "[hooks]\nsession.up=/%(a0)s\n"
+		for i := range 8 {
+			text += fmt.Sprintf("a%d=%s\n", i, strings.Repeat(fmt.Sprintf("%%(a%d)s", i+1), 5))
+		}
+		_, err := Parse("f", "/srv", []byte(text+"a8="+end+"\n"))
+		if want := "f:2: session.up: '/%(a0)s': its references lead to too many others"; !strings.HasPrefix(fmt.Sprint(err), want+"\n") {
+			t.Errorf("got %v", err)
+		}
+	}
+	_, err := Parse("f", "/srv", []byte("[hooks]\nsession.up=/"+strings.Repeat("%(a)s", 100)+"\na="+strings.Repeat("x", 1000)+"\n"))
+	if !strings.Contains(fmt.Sprint(err), "its references make too long a value") {
+		t.Errorf("got %v", err)
 	}
 }
 
