@@ -1,6 +1,7 @@
 package architecture
 
 import (
+	"go/ast"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -179,5 +180,59 @@ func TestMap(t *testing.T) {
 	}
 	for name := range rows {
 		t.Errorf("src/README.md has a row for src/%s, which is not there", name)
+	}
+}
+
+// TestNames wants the files, packages and functions that the map names to be there.
+func TestNames(t *testing.T) {
+	tree, err := read("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := map[string]bool{} // "broker.Handle", and "Handle" alone
+	add := func(pkg string, name *ast.Ident) {
+		declared[pkg[strings.LastIndex(pkg, "/")+1:]+"."+name.Name], declared[name.Name] = true, true
+	}
+	for _, f := range tree.files {
+		for _, name := range []string{strings.TrimPrefix(f.path, "src/"), filepath.Base(f.path), f.pkg, f.pkg[strings.LastIndex(f.pkg, "/")+1:]} {
+			declared[name] = true
+		}
+		if f.err != nil {
+			continue
+		}
+		for _, d := range f.syntax.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				add(f.pkg, d.Name)
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					switch spec := spec.(type) {
+					case *ast.TypeSpec:
+						add(f.pkg, spec.Name)
+					case *ast.ValueSpec:
+						for _, name := range spec.Names {
+							add(f.pkg, name)
+						}
+					}
+				}
+			}
+		}
+	}
+	text := documents(t)["src/README.md"]
+	name := regexp.MustCompile("`([a-z]+(?:/[a-z_]+)*\\.go|[a-z]+\\.[A-Z][A-Za-z]*)`")
+	names := name.FindAllStringSubmatch(text, -1)
+	_, ways, _ := strings.Cut(text, "\n## Two ways through\n")
+	ways, _, _ = strings.Cut(ways, "\n## ")
+	names = append(names, regexp.MustCompile("`([A-Za-z/]+)`").FindAllStringSubmatch(ways, -1)...)
+	if len(names) < 30 {
+		t.Errorf("only %d names found", len(names))
+	}
+	for _, m := range names {
+		if pkg, _, of := strings.Cut(m[1], "."); of && !strings.HasSuffix(m[1], ".go") && !declared[pkg] {
+			continue // the library's
+		}
+		if _, err := os.Stat("../" + m[1]); err != nil && !declared[m[1]] {
+			t.Errorf("src/README.md names %s, which is not there", m[1])
+		}
 	}
 }
