@@ -125,7 +125,7 @@ demo: build
 	@$(GO) test -c -trimpath -buildvcs=false -tags 'vm demo' -o build/demo.test ./src/e2e
 	@build/demo.test -test.list '^TestDemo$$' | grep -q TestDemo || { echo "make: TestDemo is gone from src/e2e"; exit 1; }
 	@echo "Booting Linux in an emulated machine. Nothing outside it is changed."
-	@VM_TIMEOUT=170 $(VM) build/demo.test -test.run '^TestDemo$$' -test.timeout 160s
+	@VM_TIMEOUT=600 $(VM) build/demo.test -test.run '^TestDemo$$' -test.timeout 590s
 	@echo "It took $$(($$(date +%s) - $(BEGAN))) s, with build and boot."
 
 build/bench.test: build

@@ -130,7 +130,7 @@ func (b *fakeBroker) answer(fd int) bool {
 // await waits for a message of that kind.
 func (b *fakeBroker) await(typ wire.Type) wire.Message {
 	b.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for {
 		select {
 		case m := <-b.received:
@@ -208,7 +208,7 @@ func (d *fakeDatapath) await(t *testing.T, want string) {
 		if got != want {
 			t.Fatalf("%s, want %s", got, want)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatalf("no %s", want)
 	}
 }

@@ -55,7 +55,7 @@ func newRig(t *testing.T) *rig {
 // until runs the loop until done holds.
 func (r *rig) until(what string, done func() bool) {
 	r.Helper()
-	for end := time.Now().Add(20 * time.Second); !done(); {
+	for end := time.Now().Add(2 * time.Minute); !done(); {
 		if time.Now().After(end) {
 			r.Fatal("never: " + what)
 		}
@@ -75,7 +75,7 @@ func (r *rig) call(words ...string) (string, error) {
 	}
 	ended := make(chan result, 1)
 	go func() {
-		body, err := Call(r.path, 20*time.Second, words...)
+		body, err := Call(r.path, 2*time.Minute, words...)
 		ended <- result{body, err}
 	}()
 	var got *result

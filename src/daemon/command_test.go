@@ -11,7 +11,7 @@ import (
 
 // call has the daemon carry out a command.
 func (r *running) call(words ...string) (string, error) {
-	body, err := control.Call(r.socket, 20*time.Second, words...)
+	body, err := control.Call(r.socket, 2*time.Minute, words...)
 	return string(body), err
 }
 

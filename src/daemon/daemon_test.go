@@ -47,7 +47,7 @@ func (l *lines) await(t *testing.T, text string) {
 // awaitMany waits for so many of them.
 func (l *lines) awaitMany(t *testing.T, text string, many int) {
 	t.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(2 * time.Minute)
 	for {
 		l.mutex.Lock()
 		found := 0
@@ -140,7 +140,7 @@ func (r *running) stop() {
 		if err != nil {
 			r.Errorf("the daemon ended with %v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		r.Fatal("the daemon does not stop")
 	}
 }
@@ -170,7 +170,7 @@ func (k *talk) ask(request []byte, want wire.Type) wire.Message {
 		}
 	}
 	buffer := make([]byte, 2048)
-	_ = k.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = k.SetReadDeadline(time.Now().Add(2 * time.Minute))
 	for {
 		n, err := k.Read(buffer)
 		if err != nil {

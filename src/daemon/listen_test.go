@@ -172,7 +172,7 @@ func TestAddressComesAndGoes(t *testing.T) {
 // awaitBehind waits for a text in what is written from a place on.
 func (l *lines) awaitBehind(t *testing.T, place int, text string) {
 	t.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(2 * time.Minute)
 	for !strings.Contains(l.text()[place:], text) {
 		select {
 		case <-l.grown:

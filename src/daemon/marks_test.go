@@ -94,7 +94,7 @@ func TestHookFailedIsShown(t *testing.T) {
 func (r *running) eventually(text string, words ...string) {
 	r.Helper()
 	var body string
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if body, _ = r.call(words...); strings.Contains(body, text) {
 			return
 		}

@@ -72,7 +72,7 @@ func TestTurnIsBounded(t *testing.T) {
 		return each
 	}
 	const none = "00000000:00000000"
-	for end := time.Now().Add(20 * time.Second); len(waiting()) != 1 || waiting()[none]; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); len(waiting()) != 1 || waiting()[none]; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("not delivered: %v", waiting())
 		}

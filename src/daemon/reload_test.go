@@ -90,7 +90,7 @@ func (k *talk) insist(request []byte, want wire.Type) wire.Message {
 func (r *running) shut() {
 	r.Helper()
 	k := r.dial()
-	_ = k.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = k.SetDeadline(time.Now().Add(2 * time.Minute))
 	if _, err := k.Write(wire.AppendUsageRequest(nil, 0)); err != nil {
 		r.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"tunneldigger/src/wire"
 )
@@ -118,7 +117,7 @@ func TestComeLate(t *testing.T) {
 	p.carry("tun1", 1, a)
 	attached("through the new interface", 1480)
 	// The old tunnel ends when its time is over, without a word to anybody.
-	w.Wait(20*time.Second, "the tunnel through the old interface gone", func() bool {
+	w.Wait(soon, "the tunnel through the old interface gone", func() bool {
 		return len(server.LinkNames(first.iface())) == 0
 	})
 	if names := server.LinkNames("l2tp"); len(names) != 1 || names[0] != a.iface() {
@@ -190,7 +189,7 @@ func TestClassic(t *testing.T) {
 	if strings.Contains(b.Log(), router.Addr4.String()+":") || strings.Contains(b.Log(), "error:") {
 		t.Error("the log has an error, or an address that it should not have")
 	}
-	if status := b.Stop(15 * time.Second); status != 0 || len(server.LinkNames("l2tp")) != 0 {
+	if status := b.Stop(soon); status != 0 || len(server.LinkNames("l2tp")) != 0 {
 		t.Errorf("ended with %d, interfaces left: %q", status, server.LinkNames("l2tp"))
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 // The broker's UCI file. Its tunnels differ in MTU; 1280 is what every one of them carries, so the bridge has it.
@@ -108,13 +107,13 @@ func (d *tour) start(h *Host, words ...string) *Process {
 func (d *tour) kill(h *Host, p *Process) {
 	d.T.Helper()
 	d.show(h, fmt.Sprintf("kill %d", p.PID()))
-	d.want("exit status of "+p.name, p.Wait(15*time.Second), 0)
+	d.want("exit status of "+p.name, p.Wait(soon), 0)
 }
 
 // log shows what the program has logged since the last time, up to a line with the given text at least.
 func (d *tour) log(p *Process, text string) {
 	d.T.Helper()
-	p.WaitLog(text, 20*time.Second)
+	p.WaitLog(text, soon)
 	log := p.Log()
 	d.print(p.name+" | ", log[d.shown[p]:])
 	d.shown[p] = len(log)
@@ -188,7 +187,7 @@ func (d *tour) connect() {
 	d.head("Three clients", "Each asks for a tunnel, gets one, and takes an address of the mesh in it.")
 	for _, g := range d.guests {
 		g.client = d.start(g.Host, append([]string{"tunneldigger-client", "-f", "-u", g.Name, "-i", "tun0"}, g.arguments...)...)
-		g.WaitLink("tun0", 20*time.Second)
+		g.WaitLink("tun0", soon)
 		d.log(g.client, "interface=tun0")
 		d.show(g.Host, fmt.Sprintf("ip addr add %s/25 dev tun0", g.mesh))
 	}
@@ -230,7 +229,7 @@ func (d *tour) bridge() {
 	d.say("The bridge has learned who is behind which tunnel:")
 	table := d.show(d.server, "bridge fdb show dynamic br br-mesh")
 	for _, g := range d.guests {
-		address := g.WaitLink("tun0", time.Second).Address
+		address := g.WaitLink("tun0", soon).Address
 		d.has(table, address+" dev "+g.port)
 	}
 }
@@ -251,12 +250,12 @@ func (d *tour) mtus() {
 	d.show(d.server, "bridge link show")
 	for _, g := range d.guests {
 		d.show(g.Host, "ip link show tun0")
-		link := d.server.WaitLink(g.port, time.Second)
+		link := d.server.WaitLink(g.port, soon)
 		d.want("master of "+g.port, link.Master, "br-mesh")
 		d.want("MTU of "+g.port, link.MTU, g.mtu)
-		d.want("MTU of "+g.Name+"'s tun0", g.WaitLink("tun0", time.Second).MTU, g.mtu)
+		d.want("MTU of "+g.Name+"'s tun0", g.WaitLink("tun0", soon).MTU, g.mtu)
 	}
-	d.want("MTU of br-mesh, which is not the broker's to change", d.server.WaitLink("br-mesh", time.Second).MTU, 1280)
+	d.want("MTU of br-mesh, which is not the broker's to change", d.server.WaitLink("br-mesh", soon).MTU, 1280)
 	d.say("That 1400 is all that bob's path carries, a router has said, or says it now:")
 	d.has(d.show(bob.Host, fmt.Sprintf("ping -c 1 -W 2 -M do -s 1472 %s 2>&1 | grep mtu", d.server.Addr4)), "1400")
 	d.say("Packets of %d bytes, which may not be fragmented, pass from alice to bob:", bob.mtu)

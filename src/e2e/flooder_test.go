@@ -109,3 +109,31 @@ func (h *Host) received() (taken, dropped int) {
 	}
 	return taken, dropped
 }
+
+// queued tells how many bytes wait in the queues of the sockets at a UDP port of the host.
+func (h *Host) queued(port uint16) (bytes int) {
+	h.World.T.Helper()
+	err := h.Do(func() error {
+		for _, table := range []string{"udp", "udp6"} {
+			text, err := os.ReadFile("/proc/thread-self/net/" + table)
+			if err != nil {
+				return err
+			}
+			for _, line := range strings.Split(string(text), "\n") {
+				// sl local_address rem_address st tx_queue:rx_queue …
+				if fields := strings.Fields(line); len(fields) > 4 && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
+					var out, in int
+					if _, err := fmt.Sscanf(fields[4], "%X:%X", &out, &in); err != nil {
+						return err
+					}
+					bytes += in
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		h.World.T.Fatal(err)
+	}
+	return bytes
+}

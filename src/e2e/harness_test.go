@@ -39,29 +39,34 @@ func TestHarness(t *testing.T) {
 	b.SetPath(Path{})
 
 	flow := Flow{From: a, To: b, Dst: b.Addr4, Payload: 1000, Kbits: 2000, During: time.Second}
-	if got := flow.Measure().Kbits(0); math.Abs(got-2000) > 200 {
-		t.Errorf("offered 2000 kbit/s, measured %.0f", got)
+	for try := 1; ; try++ { // a busy machine may stand still for a moment
+		if got := flow.Measure().Kbits(0); math.Abs(got-2000) <= 200 {
+			break
+		} else if try == 5 {
+			t.Errorf("offered 2000 kbit/s, measured %.0f", got)
+			break
+		}
 	}
 
 	p := b.Start("shell", "sh", "-c", "echo ready; read line; exit 3")
-	if line := p.WaitLog("ready", 5*time.Second); line != "ready" {
+	if line := p.WaitLog("ready", soon); line != "ready" {
 		t.Errorf("logged %q", line)
 	}
-	if status := p.Wait(5 * time.Second); status != 3 {
+	if status := p.Wait(soon); status != 3 {
 		t.Errorf("exit status %d", status)
 	}
 	p = b.Start("sleep", "sleep", "1000")
-	w.Wait(5*time.Second, "the usage of sleep, once it sleeps", func() bool {
+	w.Wait(soon, "the usage of sleep, once it sleeps", func() bool {
 		u := p.Usage()
 		return u.FDs == 3 && u.Threads == 1 && u.CPU > 0 && u.RSS > 100<<10 && u.RSS < 10<<20
 	})
-	if status := p.Stop(5 * time.Second); status != -15 {
+	if status := p.Stop(soon); status != -15 {
 		t.Errorf("sleep ended with %d, want minus the signal", status)
 	}
 
 	b.IP("link add br0 mtu 1446 type bridge", "link add d0 type dummy", "link set d0 master br0", "link set br0 up",
 		"link set d0 type bridge_slave isolated on", "link set d0 up")
-	if l := b.WaitLink("d0", time.Second); l.Master != "br0" || !l.LinkInfo.Port.Isolated || l.MTU != 1500 {
+	if l := b.WaitLink("d0", soon); l.Master != "br0" || !l.LinkInfo.Port.Isolated || l.MTU != 1500 {
 		t.Errorf("links are not read right: %+v", l)
 	}
 	if names := b.LinkNames("br"); len(names) != 1 || names[0] != "br0" {

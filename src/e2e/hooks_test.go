@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -70,7 +69,7 @@ func newHooked(t *testing.T) *hooked {
 	config := "config broker 'wan'\n\tlist port '8942'\n\toption connection_rate_limit '0'\n\toption max_tunnels '100'\n\n" +
 		"config broker 'few'\n\tlist port '53'\n\toption connection_rate_limit '0'\n\toption max_tunnels '10'\n\toption tunnel_id_base '2000'\n" +
 		"\toption connection_rate_limit_per_ip_count '2'\n\toption connection_rate_limit_per_ip_time '3600'\n\n" +
-		"config bridge\n\toption interface 'br-mesh'\n\nconfig hooks\n\toption timeout '5'\n\toption directory '" + drop + "'\n"
+		"config bridge\n\toption interface 'br-mesh'\n\nconfig hooks\n\toption parallel '8'\n\toption timeout '5'\n\toption directory '" + drop + "'\n"
 	for _, event := range []string{"session_up", "session_pre_down", "session_down", "session_mtu_changed",
 		"broker_connection_rate_limit", "session_verify"} {
 		config += fmt.Sprintf("\toption %s '%s'\n", event, h.script)
@@ -126,7 +125,7 @@ func TestHooks(t *testing.T) {
 	h.await(fmt.Sprintf("then sleep-%d session.up", sleepers-1), soon)
 	// The first keepalive comes 15 s after the tunnel at the latest.
 	for _, p := range peers {
-		h.Wait(16*time.Second, "a first keepalive", func() bool { return len(p.times(wire.TypeKeepalive)) > 0 })
+		h.Wait(soon, "a first keepalive", func() bool { return len(p.times(wire.TypeKeepalive)) > 0 })
 	}
 	h.sleeping(t, peers)
 
@@ -136,14 +135,14 @@ func TestHooks(t *testing.T) {
 	}
 	for i := range peers {
 		uuid := fmt.Sprintf("sleep-%d", i)
-		h.await("then "+uuid+" session.down", 2*soon)
+		h.await("then "+uuid+" session.down", soon)
 		lines := h.read(uuid)
 		last := lines[max(0, len(lines)-6):]
 		if len(last) < 6 || !strings.Contains(last[0], "session.pre-down seen=1300,attached") || !strings.Contains(last[3], "session.down seen=no") {
 			t.Errorf("client %d: the end of the notes is\n%s", i, strings.Join(last, "\n"))
 		}
 	}
-	if status := h.broker.Stop(15 * time.Second); status != 0 {
+	if status := h.broker.Stop(soon); status != 0 {
 		t.Errorf("the broker ended with %d", status)
 	}
 	h.await("then few-1 session.down", 0) // three tunnels stood
@@ -159,7 +158,7 @@ func (h *hooked) order(t *testing.T) {
 	h.Wait(soon, "the first hook", func() bool { return len(h.read("order")) == 3 }) // it has seen the interface, and sleeps
 	p.send(wire.AppendPMTUNtfy(nil, 1400))
 	p.send(wire.AppendErrorReason(nil, wire.ReasonClientShutdown))
-	h.await("then order session.down", 2*soon)
+	h.await("then order session.down", soon)
 	id := fmt.Sprint(a.id)
 	session := func(event, seen, mtu string) []string {
 		return []string{
@@ -254,7 +253,7 @@ func (h *hooked) sleeping(t *testing.T, peers []*peer) {
 	}
 	for i := range peers {
 		uuid := fmt.Sprintf("sleep-%d", i)
-		h.Wait(40*time.Second, "both sleepy hooks of "+uuid, func() bool {
+		h.Wait(soon, "both sleepy hooks of "+uuid, func() bool {
 			return strings.Count(strings.Join(h.read(uuid), "\n"), "then "+uuid+" session.mtu-changed") == 2
 		})
 	}
@@ -270,6 +269,8 @@ func (h *hooked) sleeping(t *testing.T, peers []*peer) {
 		most = max(most, now)
 	}
 	var longest time.Duration
+	// They are due every 5 s: one in twice that is enough for a slow machine, and a loop that waits for hooks has none.
+	due := int(ended.Sub(began) / (10 * time.Second))
 	for _, p := range peers {
 		last := began
 		heard := 0
@@ -280,15 +281,12 @@ func (h *hooked) sleeping(t *testing.T, peers []*peer) {
 				heard++
 			}
 		}
-		if longest = max(longest, ended.Sub(last)); heard == 0 {
-			t.Error("a client heard no keepalive")
+		if longest = max(longest, ended.Sub(last)); heard < due {
+			t.Errorf("a client heard %d keepalives, want %d at least", heard, due)
 		}
 	}
 	t.Logf("hooks slept for %.1f s, %d at a time; the longest time without a keepalive was %.1f s", ended.Sub(began).Seconds(), most, longest.Seconds())
-	if limit := 4 * runtime.NumCPU(); most < 2 || most > limit {
-		t.Errorf("%d hooks ran side by side, want several and %d at the most", most, limit)
-	}
-	if longest > 6500*time.Millisecond {
-		t.Errorf("%v without a keepalive, want 6.5 s at the most", longest)
+	if most < 2 || most > 8 {
+		t.Errorf("%d hooks ran side by side, want several and 8 at the most", most)
 	}
 }

@@ -59,15 +59,19 @@ func (s *shaped) waitLimit(kbit int) {
 	s.server.World.Wait(soon, fmt.Sprintf("%s limited to %d kbit/s", s.iface, kbit), func() bool { return s.kbit() == kbit })
 }
 
-// measure offers more than the limit and holds what arrives to want ± 10 %. What counts are Ethernet frames, as they enter the tunnel.
+// measure offers more than the limit and holds what arrives to want ± 10 %. What counts are Ethernet frames, as they enter the tunnel. A machine that
+// stands still for a moment makes it less, or, when what has gathered comes at once, more; a wrong limit is wrong every time.
 func (s *shaped) measure(what string, offered, want int) {
 	s.t.Helper()
 	flow := Flow{From: s.server, To: s.client, Dst: s.inside, Payload: 1000, Kbits: offered, Settle: time.Second, During: 2 * time.Second}
-	got := flow.Measure().Kbits(42)
-	s.t.Logf("%s: %.0f kbit/s arrive of %d offered, want %d", what, got, offered*1042/1000, want)
-	if math.Abs(got-float64(want)) > float64(want)/10 {
-		s.t.Errorf("%s: %.0f kbit/s, want %d within 10 %%", what, got, want)
+	for range 5 {
+		got := flow.Measure().Kbits(42)
+		s.t.Logf("%s: %.0f kbit/s arrive of %d offered, want %d", what, got, offered*1042/1000, want)
+		if math.Abs(got-float64(want)) <= float64(want)/10 {
+			return
+		}
 	}
+	s.t.Errorf("%s: never %d kbit/s within 10 %%", what, want)
 }
 
 // limit sends a LIMIT with the given payload behind its number and waits for its acknowledgement.

@@ -15,10 +15,7 @@ import (
 	"tunneldigger/src/swarm"
 )
 
-const (
-	loadPort = 8942
-	settle   = 60 * time.Second // that a slow machine may take to remove hundreds of interfaces
-)
+const loadPort = 8942
 
 // load is a world with a broker and a host full of clients that make no kernel tunnels.
 type load struct {
@@ -86,7 +83,7 @@ func (l *load) connect(s *swarm.Swarm, clients int, limit time.Duration) {
 // would make a tunnel for nobody.
 func (l *load) drain(s *swarm.Swarm) {
 	l.t.Helper()
-	l.run(s, 20*time.Second, "every request answered", func(now swarm.Totals) bool { return now.Asked == now.Answered })
+	l.run(s, soon, "every request answered", func(now swarm.Totals) bool { return now.Asked == now.Answered })
 }
 
 // tunnels are the interfaces of the broker's tunnels.

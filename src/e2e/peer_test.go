@@ -22,9 +22,6 @@ import (
 	"tunneldigger/src/wire"
 )
 
-// soon is how long an answer may take that needs nothing but processor time.
-const soon = 10 * time.Second
-
 // peer is a client by hand, with one UDP socket: what it sends, and from which port, is the test's business. It
 // acknowledges PMTUD by itself.
 type peer struct {

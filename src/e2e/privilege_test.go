@@ -69,10 +69,10 @@ func TestPrivileges(t *testing.T) {
 		long     bool
 	}{
 		{"root", nil, "", sets{none, ours, ours, full, none, "0"}, sets{none, full, full, full, none, "0"}, true},
-		{"root, least privilege", nil, "\toption least_privilege '1'\n", sets{none, ours, ours, ours, none, "1"}, sets{none, ours, ours, ours, none, "1"}, false},
+		{"root, least privilege", nil, "\toption least_privilege '1'\n", sets{none, ours, ours, ours, none, "1"}, sets{none, ours, ours, ours, none, "1"}, true},
 		// As systemd and procd-ujail start it.
 		{"root, bounded", limits(three, "--no-new-privs"), "", sets{none, withRaw, ours, withRaw, none, "1"}, sets{none, withRaw, withRaw, withRaw, none, "1"}, false},
-		{"nobody", append(nobody(two), "--no-new-privs"), "", sets{ours, ours, ours, ours, ours, "1"}, sets{ours, ours, ours, ours, ours, "1"}, false},
+		{"nobody", append(nobody(two), "--no-new-privs"), "", sets{ours, ours, ours, ours, ours, "1"}, sets{ours, ours, ours, ours, ours, "1"}, true},
 		{"nobody, least privilege", nobody(three), "\toption least_privilege '1'\n", sets{ours, ours, ours, withRaw, ours, "1"}, sets{ours, ours, ours, withRaw, ours, "1"}, true},
 	} {
 		if c.long && testing.Short() {

@@ -40,7 +40,7 @@ func (h *Host) Start(name string, argv ...string) *Process {
 	go func() { _ = p.cmd.Wait(); close(p.ended) }()
 	h.World.processes = append(h.World.processes, p)
 	// The process is ip until it becomes the program: nobody shall measure it, or send it a signal, before.
-	h.World.Wait(10*time.Second, "start of "+name, func() bool {
+	h.World.Wait(soon, "start of "+name, func() bool {
 		program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.PID()))
 		return p.Ended() || err == nil && filepath.Base(program) != "ip"
 	})
@@ -155,7 +155,7 @@ func (p *Process) Stop(limit time.Duration) int {
 func (p *Process) Kill() {
 	p.world.T.Helper()
 	p.Signal(syscall.SIGKILL)
-	p.Wait(10 * time.Second)
+	p.Wait(soon)
 }
 
 // end kills what still runs, at the end of the test.
@@ -165,7 +165,7 @@ func (p *Process) end() {
 	}
 	select {
 	case <-p.ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(soon):
 		p.world.T.Errorf("%s is not to be killed", p.name)
 	}
 }

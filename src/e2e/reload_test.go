@@ -42,7 +42,7 @@ func TestReload(t *testing.T) {
 	at := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(l.broker.Addr4, port) }
 
 	s := l.swarm(swarm.Options{Clients: clients})
-	l.connect(s, clients, 60*time.Second)
+	l.connect(s, clients, soon)
 	l.drain(s)
 	inside := l.standing(pinged)
 	other := l.clients.peer(0, at(53))

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -84,7 +83,7 @@ func (p *pinging) flow() {
 		enough = append(enough, last(ping)+10)
 	}
 	for i, ping := range p.programs {
-		ping.world.Wait(30*time.Second, fmt.Sprintf("ping %d, answer %d", i, enough[i]), func() bool { return last(ping) >= enough[i] })
+		ping.world.Wait(soon, fmt.Sprintf("ping %d, answer %d", i, enough[i]), func() bool { return last(ping) >= enough[i] })
 	}
 }
 
@@ -99,7 +98,7 @@ func (p *pinging) lossless() {
 			continue
 		}
 		ping.Signal(unix.SIGINT)
-		ping.Wait(10 * time.Second)
+		ping.Wait(soon)
 		_, totals, _ := strings.Cut(ping.Log(), "statistics ---\n")
 		var sent, received int
 		if _, err := fmt.Sscanf(totals, "%d packets transmitted, %d received", &sent, &received); err != nil {

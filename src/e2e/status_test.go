@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 // reported is as much of status --json as is looked at here.
@@ -127,7 +126,7 @@ func TestStatus(t *testing.T) {
 		}
 		w.Wait(soon, "end of "+kick.who+"'s tunnel", func() bool { return gone(ids[kick.who]) })
 	}
-	w.Wait(time.Minute, "three tunnels again", func() bool { return len(broker.status(w).Tunnels) == 3 })
+	w.Wait(soon, "three tunnels again", func() bool { return len(broker.status(w).Tunnels) == 3 })
 	if gone(ids["carol"]) {
 		t.Error("carol's tunnel was closed, too")
 	}
@@ -148,7 +147,7 @@ func TestStatusDrain(t *testing.T) {
 		t.Helper()
 		h := w.Host(name)
 		h.StartClient(append([]string{"-f", "-a", "-u", name, "-i", "tun0"}, args...)...)
-		h.WaitLink("tun0", 30*time.Second)
+		h.WaitLink("tun0", soon)
 	}
 	tunnels := func(want1, want2 int) {
 		t.Helper()
@@ -176,7 +175,7 @@ func TestStatusDrain(t *testing.T) {
 
 	// Released slowly, the first one's clients go to the second.
 	first.Call(w, "drain", "--close-rate", "60")
-	w.Wait(time.Minute, "all tunnels on the second", func() bool {
+	w.Wait(soon, "all tunnels on the second", func() bool {
 		return len(one.LinkNames("l2tp")) == 0 && len(two.LinkNames("l2tp")) == 4
 	})
 }

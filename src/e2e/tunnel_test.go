@@ -5,7 +5,6 @@ package e2e
 import (
 	"net/netip"
 	"testing"
-	"time"
 )
 
 // One client, one tunnel: frames pass, and when the broker stops nothing is left on either side.
@@ -16,7 +15,7 @@ func TestOneTunnel(t *testing.T) {
 
 	broker := server.StartBroker("config broker 'wan'\n\tlist port '8942'\n\nconfig bridge\n\toption interface 'br-mesh'\n", 8942)
 	client := router.StartClient("-f", "-u", "alice", "-b", server.Addr4.String()+":8942", "-i", "tun0")
-	tunnel := router.WaitLink("tun0", 10*time.Second)
+	tunnel := router.WaitLink("tun0", soon)
 	if tunnel.MTU != 1446 {
 		t.Errorf("the client's tunnel has MTU %d, want 1446", tunnel.MTU)
 	}
@@ -28,13 +27,13 @@ func TestOneTunnel(t *testing.T) {
 		t.Error(err)
 	}
 
-	if status := broker.Stop(15 * time.Second); status != 0 {
+	if status := broker.Stop(soon); status != 0 {
 		t.Errorf("the broker ended with status %d", status)
 	}
-	w.Wait(10*time.Second, "no tunnel left", func() bool {
+	w.Wait(soon, "no tunnel left", func() bool {
 		return len(server.LinkNames("l2tp"))+len(router.LinkNames("tun")) == 0
 	})
-	if status := client.Stop(15 * time.Second); status != 0 {
+	if status := client.Stop(soon); status != 0 {
 		t.Errorf("the client ended with status %d", status)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,7 +58,7 @@ func (h *Host) WaitBound(p *Process, ports ...uint16) {
 	h.World.T.Helper()
 	for _, port := range ports {
 		seen := 0 // several times in a row: first it only tries whether the port is free
-		h.World.Wait(10*time.Second, fmt.Sprintf("UDP port %d bound on %s", port, h.Name), func() bool {
+		h.World.Wait(soon, fmt.Sprintf("UDP port %d bound on %s", port, h.Name), func() bool {
 			if p.Ended() {
 				h.World.T.Fatalf("%s ended (%s) before it was bound to port %d", p.name, p.state(), port)
 			}

@@ -82,9 +82,9 @@ func TestUpgrade(t *testing.T) {
 	at := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(l.broker.Addr4, port) }
 
 	s := l.swarm(swarm.Options{Clients: clients})
-	l.connect(s, clients, 60*time.Second)
+	l.connect(s, clients, soon)
 	l.drain(s)
-	l.Wait(settle, "the swarm's hooks", func() bool { return strings.Count(ran(), "session.up") == clients })
+	l.Wait(soon, "the swarm's hooks", func() bool { return strings.Count(ran(), "session.up") == clients })
 	inside := l.standing(pinged)
 	mesh := l.clients.peer(0, at(53))
 	attached := mesh.connect("mesh", 100, wire.UniqueSessionID)
@@ -93,7 +93,7 @@ func TestUpgrade(t *testing.T) {
 	slow := l.clients.peer(0, at(53))
 	held := slow.connect("slow", 101, wire.UniqueSessionID)
 	l.Wait(soon, "the slow hook", func() bool { return strings.Contains(ran(), "session.up slow\n") })
-	l.Wait(settle, "all hooks", func() bool { return strings.Count(ran(), "session.up") == clients+pinged+2 })
+	l.Wait(soon, "all hooks", func() bool { return strings.Count(ran(), "session.up") == clients+pinged+2 })
 	begun := l.clients.peer(0, at(loadPort))
 	cookie := begun.ask(wire.AppendCookieRequest(nil), wire.TypeCookie).Payload
 	shaped := l.broker.Run("tc", "qdisc", "show", "dev", attached.iface())
@@ -192,7 +192,7 @@ func TestUpgrade(t *testing.T) {
 	if zombies := l.World.run("sh", "-c", "cat /proc/[0-9]*/stat 2>/dev/null | awk '$3 == \"Z\" && $4 == "+fmt.Sprint(b.PID())+"'"); zombies != "" {
 		t.Errorf("zombies: %s", zombies)
 	}
-	if status := b.Stop(settle); status != 0 {
+	if status := b.Stop(soon); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
 	if n := l.tunnels(); len(n) != 0 {

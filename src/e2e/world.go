@@ -16,6 +16,10 @@ import (
 // Inside marks the virtual machine; vm/run makes it.
 const Inside = "/run/tunneldigger-vm"
 
+// soon is for how long anything is waited for. Whatever is waited for comes by itself, sooner or later as the machine is quick or slow:
+// the limit ends a hang, and says nothing of speed.
+const soon = 3 * time.Minute
+
 // maxHosts is what the documentation prefixes have room for, see Host.
 const maxHosts = 32
 

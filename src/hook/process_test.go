@@ -133,7 +133,7 @@ func TestTimeoutKillsTheGroup(t *testing.T) {
 	fifo := b.fifo("alive")
 	path := b.script("hang", "#!/bin/sh\n(echo grandchild; exec sleep 100) > "+fifo+" &\necho waiting\nsleep 1000\n")
 	after := b.script("after", "#!/bin/sh\necho after\n")
-	b.Run(Request{Event: "session.up", Key: 1, Program: path, Timeout: time.Second})
+	b.Run(Request{Event: "session.up", Key: 1, Program: path, Timeout: 3 * time.Second})
 	b.Run(Request{Event: "session.down", Key: 1, Program: after, Timeout: time.Minute})
 	if text, err := os.ReadFile(fifo); string(text) != "grandchild\n" || err != nil {
 		t.Errorf("grandchild: %q, %v", text, err)
@@ -151,7 +151,7 @@ func TestTimeoutIsPerProgram(t *testing.T) {
 	b := newBench(t, 1)
 	b.script("d/1", "#!/bin/sh\nsleep 100\n")
 	b.script("d/2", "#!/bin/sh\necho second\n")
-	b.Run(Request{Directory: b.dir + "/d", Timeout: 500 * time.Millisecond})
+	b.Run(Request{Directory: b.dir + "/d", Timeout: 3 * time.Second})
 	if res := b.results(1)[0]; !errors.Is(res.Err, ErrTimeout) || !b.logged("line=second") {
 		t.Errorf("result %+v\n%s", res, b.dump())
 	}

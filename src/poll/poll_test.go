@@ -197,7 +197,7 @@ func TestNoEventIsMissed(t *testing.T) {
 	run := func(i int) (err error) {
 		var events [4]Event
 		for range rounds {
-			n, err := loops[i].Wait(20*time.Second, events[:])
+			n, err := loops[i].Wait(2*time.Minute, events[:])
 			if n != 1 || err != nil || events[0].Token != uint64(i) {
 				return fmt.Errorf("loop %d: %d events, %v", i, n, err)
 			}

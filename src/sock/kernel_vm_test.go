@@ -131,7 +131,7 @@ func namespace(t *testing.T, mtu uint32) (setMTU func(uint32)) {
 	defer unix.Close(fd)
 	bound := false
 	at := &unix.SockaddrInet6{Port: 9, Addr: [16]byte(addr), ZoneId: lo}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) {
 		if bound = bound || unix.Bind(fd, at) == nil; bound {
 			unix.Sendto(fd, []byte("x"), 0, at)
 			if _, _, err := unix.Recvfrom(fd, make([]byte, 1), 0); err == nil {

@@ -20,6 +20,7 @@ type member struct {
 	began   time.Duration
 	waits   time.Duration // since when for an answer, 0: it does not
 	kept    time.Duration // when it heard a KEEPALIVE, 0: not yet
+	keeps   int           // how many it has heard since Quiet
 	Result
 }
 
@@ -45,6 +46,7 @@ func (s *Swarm) receive(i int) error {
 			s.quiet = max(s.quiet, s.now-m.kept)
 		}
 		m.kept = s.now
+		m.keeps++
 	case wire.TypePMTUD:
 		if s.options.Deaf {
 			return nil

@@ -205,11 +205,11 @@ func (s *Swarm) Times() []time.Duration {
 // Slowest is the longest time that a client without a tunnel waited for an answer; at 2 s it asks again.
 func (s *Swarm) Slowest() time.Duration { return s.slowest }
 
-// Kept tells how many of those that have a tunnel have heard a KEEPALIVE.
-func (s *Swarm) Kept() int {
+// Kept tells how many of those that have a tunnel have heard that many KEEPALIVEs since Quiet was asked for.
+func (s *Swarm) Kept(keepalives int) int {
 	n := 0
 	for i := range s.members {
-		if m := &s.members[i]; m.Connected && m.kept != 0 {
+		if m := &s.members[i]; m.Connected && m.keeps >= keepalives {
 			n++
 		}
 	}
@@ -224,6 +224,7 @@ func (s *Swarm) Quiet() time.Duration {
 		if m := &s.members[i]; m.Connected && m.kept != 0 {
 			longest = max(longest, s.now-m.kept)
 		}
+		s.members[i].keeps = 0
 	}
 	s.quiet = 0
 	return longest

@@ -79,7 +79,7 @@ func start(t *testing.T, o Options) *Swarm {
 
 func (s *Swarm) await(t *testing.T, what string, done func(Totals) bool) {
 	t.Helper()
-	if ok, err := s.Run(30*time.Second, done); !ok || err != nil {
+	if ok, err := s.Run(2*time.Minute, done); !ok || err != nil {
 		t.Fatalf("%s: not with %+v, %v", what, s.Totals(), err)
 	}
 }
@@ -114,7 +114,7 @@ func TestConnect(t *testing.T) {
 
 func await(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !cond(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !cond(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("no %s", what)
 		}

@@ -105,7 +105,7 @@ func (m *manager) count() int {
 
 func (m *manager) await(count int) {
 	m.t.Helper()
-	for end := time.Now().Add(20 * time.Second); m.count() != count; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); m.count() != count; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			m.t.Fatalf("%d descriptors in the store, want %d", m.count(), count)
 		}
@@ -171,7 +171,7 @@ func TestCrash(t *testing.T) {
 	late.probe()
 	// Those hooks that nobody saw end have run again.
 	heard := make(map[string]bool)
-	for end := time.Now().Add(20 * time.Second); len(heard) < 32; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); len(heard) < 32; time.Sleep(5 * time.Millisecond) {
 		ran, _ := os.ReadFile(b.dir + "/ran")
 		for _, uuid := range strings.Fields(string(ran)) {
 			heard[uuid] = true

@@ -111,7 +111,7 @@ func newBroker(t *testing.T) *broker {
 		if b.cmd != nil {
 			// In order, so that no hook writes into the folder that is about to go.
 			_ = b.cmd.Process.Signal(unix.SIGTERM)
-			late := time.AfterFunc(15*time.Second, func() { _ = b.cmd.Process.Kill() })
+			late := time.AfterFunc(2*time.Minute, func() { _ = b.cmd.Process.Kill() })
 			_ = b.cmd.Wait()
 			late.Stop()
 		}
@@ -153,7 +153,7 @@ func (b *broker) start(stored []stored, env ...string) {
 	for _, s := range stored {
 		s.file.Close()
 	}
-	for end := time.Now().Add(20 * time.Second); strings.Count(b.logged(), "listening") == before; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); strings.Count(b.logged(), "listening") == before; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			b.Fatal("it does not listen")
 		}
@@ -168,7 +168,7 @@ func (b *broker) logged() string {
 // await waits until the log has a text.
 func (b *broker) await(text string) {
 	b.Helper()
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(b.logged(), text); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !strings.Contains(b.logged(), text); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			b.Fatalf("the log has no %q", text)
 		}
