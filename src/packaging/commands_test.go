@@ -52,6 +52,12 @@ var commands = map[string]evidence{
 	"tshark -X lua_script:tunneldigger.lua -r FILE":                                                                  {"src/packaging/dissector_test.go", "lua_script:tunneldigger.lua"},
 	`tshark -X lua_script:tunneldigger.lua -r FILE -Y 'tunneldigger.type == 0x02 && tunneldigger.uuid == "my-name"'`: {"src/packaging/dissector_test.go", "TestFilter"},
 
+	// For the instance main; the trial does the same for the service.
+	"mkdir -p /etc/systemd/system/tunneldigger-broker@main.service.d":                                                 {"src/packaging/trial/rights", "hooks-old-rights.conf | sed"},
+	"cp /usr/share/tunneldigger-broker/hooks-old-rights.conf /etc/systemd/system/tunneldigger-broker@main.service.d/": {"src/packaging/trial/rights", "hooks-old-rights.conf | sed"},
+	"systemctl daemon-reload && systemctl restart tunneldigger-broker@main":                                           {"src/packaging/trial/rights", "try systemctl daemon-reload\ntry systemctl restart"},
+	"ip netns": {"src/packaging/trial/rights", "ip netns add mesh-own"},
+
 	"service tunneldigger-broker check":    {"src/packaging/init_test.go", `r.say("check"`},
 	"service tunneldigger-broker reload":   {"src/packaging/init_test.go", `"reload"`},
 	"ubus call tunneldigger-broker status": {"src/packaging/rpcd_test.go", "TestRPCDCall"},
