@@ -61,6 +61,8 @@ var may = map[string][]string{
 	"probe":                   {"wire", "sock", "poll", "resolve"},
 	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "datapath", "datapath/kernel", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify"},
 	"agent":                   {"wire", "client", "datapath", "datapath/kernel", "link", "sock", "poll", "hook", "logline", "resolve"},
+	"web":                     {"control"},
+	"cmd/tunneldigger-web":    {"control", "web"},
 	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/file", "hook", "logline", "probe", "control", "resolve", "gate", "survive", "daemon"},
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},
 
@@ -79,7 +81,7 @@ var may = map[string][]string{
 // heavy packages cost more flash than they are worth; those in routerless, which never get to a router, may have them.
 var heavy = []string{"net", "net/http", "encoding/json", "regexp", "text/template", "html/template", "log/slog"}
 
-var routerless = []string{"e2e", "wire/vectors"}
+var routerless = []string{"web", "cmd/tunneldigger-web", "e2e", "wire/vectors"}
 
 // forbidden tells whether a pure package may not import the package of that path.
 func forbidden(path string) bool {
