@@ -3,6 +3,7 @@
 #   make build       static binaries in build/
 #   make demo        a tour: real tunnels on a real kernel, in a virtual machine
 #   make test        everything: test-unit, test-native, test-sim, test-386, test-mips, test-vm, test-vm-386
+#   make test-web    the page in a browser; pictures of it in the folder PICTURES, if that is set
 #   make test-race   the tests under Go's race detector
 #   make bench       the table of figures, native (bench-native) and in the virtual machine
 #   make packages    .ipk, .apk, .deb and .rpm in dist/, with a table of sizes (ARCH="x86_64 amd64": only those)
@@ -42,7 +43,7 @@ export GOMIPS64 := softfloat
 export GOARM := 5
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: build packages test-packages test test-unit test-sim soak test-race test-386 test-mips test-native test-vm test-vm-386 demo bench bench-native lint size fuzz clean go build/bench.test
+.PHONY: build packages test-packages test test-unit test-sim soak test-race test-web test-386 test-mips test-native test-vm test-vm-386 demo bench bench-native lint size fuzz clean go build/bench.test
 .NOTPARALLEL:
 
 build: go
@@ -113,6 +114,15 @@ packages: go
 	@src/packaging/emulate
 
 # Wireshark's tshark is large, so what needs it is here and not in test-unit.
+# The page's module by itself, and the page in a browser. Node.js and npm may be another than Debian's.
+MODULES := playwright-core@1.65.1 axe-core@4.14.1
+test-web: go
+	@$(NEED) chromium $$(command -v npm >/dev/null || echo nodejs npm)
+	node --test src/web/page
+	npm install --silent --no-save --no-package-lock --no-audit --no-fund --prefix build/browser $(MODULES)
+	$(GO) build -o build/tunneldigger-web ./src/cmd/tunneldigger-web
+	WEB=build/tunneldigger-web CHROMIUM=/usr/bin/chromium MODULES=$(CURDIR)/build/browser node --test src/web/browser
+
 test-packages: go
 	@$(NEED) tshark jq
 	$(GO) test -count=1 -tags wireshark -run 'Dissector|Filter' ./src/packaging

@@ -66,6 +66,7 @@ var commands = map[string]evidence{
 
 const (
 	openwrt = "it takes OpenWrt, which is not here; what the package's scripts do is tried under busybox (init_test.go, upgrade_test.go)"
+	editor  = "it opens an editor"
 	manual  = "it shows a manual page, which TestManual holds to the program"
 )
 
@@ -91,6 +92,9 @@ var notRun = map[string]string{
 
 	"dnf install ./tunneldigger-broker_*_x86_64.rpm": "it takes Fedora; the .rpm has the files and scripts of the .deb, which the trial installs",
 	"man tunneldigger-broker":                        manual,
+	"systemctl edit tunneldigger-web":                editor,
+	"systemctl edit tunneldigger-web.socket":         editor,
+	"systemctl edit tunneldigger-web-status@":        editor,
 	"make bench-native":                              "its figures are for people, and want a quiet machine",
 	"make bench":                                     "its figures are for people, and take a quarter of an hour",
 }
