@@ -65,7 +65,6 @@ func Build(src Source) (*Config, error) {
 	b.attach()
 	b.overlaps()
 	b.served()
-	b.idle()
 	b.faults.sort()
 	b.notices.sort()
 	for _, n := range b.notices {

@@ -139,34 +139,3 @@ func (b *builder) served() {
 		}
 	}
 }
-
-// idle notes bridge sections that no tunnel can ever have: others fit better, or no
-// broker section has such tunnels.
-func (b *builder) idle() {
-	used := make(map[*Bridge]bool)
-	for i := range b.cfg.Brokers {
-		k := &b.cfg.Brokers[i]
-		mtus := []int{k.PMTU}
-		if k.PMTU == 0 {
-			mtus[0] = minMTU + 1 // for all that no section names
-			for _, e := range b.cfg.Bridges {
-				if e.MTU <= oldMTU {
-					mtus = append(mtus, e.MTU)
-				}
-			}
-		}
-		for _, mtu := range mtus {
-			for _, port := range k.Ports {
-				used[b.cfg.BridgeFor(k.Name, mtu, port)] = true
-			}
-		}
-	}
-	for i := range b.cfg.Bridges {
-		e := &b.cfg.Bridges[i]
-		if len(b.cfg.Brokers) > 0 && !used[e] {
-			at := slices.IndexFunc(b.bridges, func(d *bridgeDraft) bool { return d.Name == e.Name })
-			b.notice(b.bridges[at].line, "%s: no tunnel can have it: see mtu, port and broker, and pmtu of the broker section; "+
-				"tunnels have %d–%d where the MTU is discovered", b.bridges[at].label, minMTU, oldMTU)
-		}
-	}
-}

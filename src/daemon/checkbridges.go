@@ -12,6 +12,19 @@ import (
 // CheckBridges names the bridge sections that no tunnel can ever fit, as lines for
 // an operator.
 func CheckBridges(c *config.Config) (notices []string) {
+	used := make(map[*config.Bridge]bool)
+	for i := range c.Brokers {
+		s := &c.Brokers[i]
+		mtus := broker.MTUs(s)
+		if s.PMTU == 0 {
+			mtus = append(mtus, clientsOwn)
+		}
+		for _, mtu := range mtus {
+			for _, port := range s.Ports {
+				used[c.BridgeFor(s.Name, mtu, port)] = true
+			}
+		}
+	}
 	for i := range c.Bridges {
 		b := &c.Bridges[i]
 		var mtus []int
@@ -30,7 +43,12 @@ func CheckBridges(c *config.Config) (notices []string) {
 			slices.Sort(mtus)
 			mtus = slices.Compact(mtus)
 			notices = append(notices, fmt.Sprintf("%smtu %d is none of %s", about, b.MTU, strings.Trim(fmt.Sprint(mtus), "[]")))
+		case !used[b]:
+			notices = append(notices, about+"sections that name port, broker or mtu of the same tunnels go before it")
 		}
 	}
 	return notices
 }
+
+// clientsOwn stands for the MTUs that only clients name.
+const clientsOwn = 1281
