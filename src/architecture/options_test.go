@@ -49,6 +49,12 @@ func (r row) parse(value string) (*config.Config, error) {
 		case "broker tunnel_id_base":
 			text += "\toption max_tunnels '1'\n"
 		}
+		// The two without each other mean nothing.
+		if pair, is := strings.CutSuffix(r.name, "_count"); is && section == "broker" && r.section == section {
+			text += "\toption " + pair + "_time '60'\n"
+		} else if pair, is := strings.CutSuffix(r.name, "_time"); is && section == "broker" && r.section == section {
+			text += "\toption " + pair + "_count '5'\n"
+		}
 		if section == r.section && value != "" {
 			text += fmt.Sprintf("\toption %s '%s'\n", r.name, value)
 		}
@@ -62,6 +68,24 @@ func (r row) formatted(value string) (string, error) {
 		return "", err
 	}
 	return config.FormatUCI(c), nil
+}
+
+// other is a value that is not the default.
+func (r row) other() string {
+	spans := strings.Split(r.span, ", ")
+	last := spans[len(spans)-1]
+	if _, high, is := strings.Cut(last, "–"); is {
+		return high
+	}
+	for words, value := range map[string]string{"a path": "/etc/another", "a device": "eth9", "addresses": "192.0.2.9", "a section's": "broker0", "a port": "8942"} {
+		if strings.HasPrefix(r.span, words) {
+			return value
+		}
+	}
+	if last == r.def {
+		return spans[0]
+	}
+	return last
 }
 
 // number is a bound of the kind that tables give.
@@ -111,6 +135,12 @@ func TestOptions(t *testing.T) {
 		if value := strings.Fields(r.def)[0]; !r.list && !strings.Contains("any none all every must by", value) {
 			if with, err := r.formatted(value); err != nil || with != without {
 				t.Errorf("%s: %q is not what the program takes by default: %v\n%s\nwithout:\n%s", what, value, err, with, without)
+			}
+		}
+		// What is not written is not converted, and a reload does not see it change.
+		if value := r.other(); r.name != "enabled" {
+			if with, err := r.formatted(value); err != nil || with == without {
+				t.Errorf("%s: %q is lost when the configuration is written as UCI: %v", what, value, err)
 			}
 		}
 		for _, span := range strings.Split(r.span, ", ") {

@@ -134,7 +134,7 @@ func (p UUIDPolicy) String() string {
 // Event is something that hooks are told about.
 type Event uint8
 
-// The events, see "Hooks" in the reference.
+// The events; files/doc/hooks.md says what each is.
 const (
 	EventSessionUp Event = iota
 	EventSessionPreDown
