@@ -14,6 +14,12 @@ func (t *tunnel) attendable(now time.Duration) bool {
 
 // attend does what is due for one tunnel and sets its next time.
 func (b *Broker) attend(now time.Duration, t *tunnel) {
+	if t.state == creating {
+		t.due = 0
+		b.deadlines.schedule(t, false)
+		b.create(t)
+		return
+	}
 	if t.state == destroying {
 		b.note(NoteStuck, t.facts(), ReasonNone)
 		b.destroyed(now, t)

@@ -58,11 +58,15 @@ func check(t *testing.T, b *Broker) {
 				fail("tunnel %d is not found by its addresses", id)
 			}
 		}
-		if waits := tun.stands() || tun.state == destroying; waits != (tun.place >= 0) {
+		if waits := tun.stands() || tun.state == destroying || tun.state == creating && tun.due != 0; waits != (tun.place >= 0) {
 			fail("tunnel %d in state %d has place %d among the deadlines", id, tun.state, tun.place)
 		}
-		if tun.silent && tun.state != destroying {
+		if tun.silent && tun.state != destroying && !(tun.again && (tun.state == creating || tun.state == answered)) &&
+			!(tun.mourning && tun.state == down) {
 			fail("tunnel %d in state %d goes without a word", id, tun.state)
+		}
+		if tun.again && (tun.state == verifying || tun.state == up || tun.state == closing) {
+			fail("tunnel %d in state %d is being made again", id, tun.state)
 		}
 		if tun.place >= 0 && (tun.place >= len(b.deadlines) || b.deadlines[tun.place].tunnel != tun) {
 			fail("tunnel %d is not at its place among the deadlines", id)

@@ -10,8 +10,11 @@ import (
 // created is called when the kernel has the tunnel: the client may know. The
 // interface may be up already.
 func (b *Broker) created(now time.Duration, t *tunnel, isUp bool) {
-	t.state, t.opened, t.heard = answered, now, now
-	b.stats.Opened++
+	t.state, t.heard = answered, now
+	if !t.again {
+		t.opened = now
+		b.stats.Opened++
+	}
 	if isUp {
 		b.careful = false
 	}
@@ -26,9 +29,11 @@ func (b *Broker) created(now time.Duration, t *tunnel, isUp bool) {
 		b.close(now, t, ClosedDenied)
 		return
 	}
-	b.sendTunnel(t)
-	if t.since != 0 { // an earlier version did not hand it over
-		b.stats.Setup.add(now - t.since)
+	if !t.again {
+		b.sendTunnel(t)
+		if t.since != 0 { // an earlier version did not hand it over
+			b.stats.Setup.add(now - t.since)
+		}
 	}
 	if !isUp {
 		b.effect(EffectRaise).Facts = t.facts()
@@ -50,7 +55,7 @@ func (b *Broker) created(now time.Duration, t *tunnel, isUp bool) {
 
 // raised is called when the interface is up: hooks may know.
 func (b *Broker) raised(now time.Duration, t *tunnel) {
-	t.state = up
+	t.state, t.again, t.silent = up, false, false
 	b.note(NoteUp, t.facts(), ReasonNone)
 	b.hook(config.EventSessionUp, t)
 	t.told, t.fresh = t.mtu, true
@@ -121,8 +126,10 @@ func (b *Broker) hookDone(now time.Duration, t *tunnel, ev *Event) {
 		b.tellMTU(t)
 	case ev.Hook == config.EventSessionPreDown && t.state == closing:
 		b.destroy(now, t)
-	case ev.Hook == config.EventSessionDown && t.state == down:
-		b.remove(t)
+	case ev.Hook == config.EventSessionDown:
+		if t.mourning = false; t.state == down {
+			b.remove(t)
+		}
 	}
 }
 
@@ -138,10 +145,11 @@ func (b *Broker) destroyed(now time.Duration, t *tunnel) {
 	t.state = down
 	b.deadlines.schedule(t, false)
 	delete(b.pairs, t.pair)
-	if t.silent {
-		b.remove(t)
-	} else {
+	switch {
+	case !t.silent:
 		b.hook(config.EventSessionDown, t)
+	case !t.mourning:
+		b.remove(t)
 	}
 	b.succession(now, t)
 }

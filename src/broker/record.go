@@ -105,6 +105,10 @@ func restoreTunnel(record []byte) (*tunnel, error) {
 			t.fresh = f.Bool()
 		case tagSilent:
 			t.silent = f.Bool()
+		case tagRemade:
+			t.again = f.Bool()
+		case tagMourning:
+			t.mourning = f.Bool()
 		case tagRivalry:
 			var err error
 			if t.rivalry, err = restoreRivalry(f.Bytes()); err != nil {
@@ -118,7 +122,7 @@ func restoreTunnel(record []byte) (*tunnel, error) {
 	if err == nil && len(prober) > 0 {
 		t.prober, err = pmtu.Restore(t.v6(), prober)
 	}
-	if err == nil && (t.mtu < wire.MinTunnelMTU || t.mtu > 65535) {
+	if err == nil && (t.again && (t.state == verifying || t.state == up || t.state == closing) || t.mtu < wire.MinTunnelMTU || t.mtu > 65535) {
 		err = tlv.ErrMalformed
 	}
 	return t, err

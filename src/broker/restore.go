@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"time"
-
 	"tunneldigger/src/admission"
 	"tunneldigger/src/config"
 	"tunneldigger/src/pmtu"
@@ -79,32 +77,6 @@ func Restore(c config.Broker, o Options, state []byte) (*Broker, error) {
 	return b, f.Err()
 }
 
-// Adopt takes in tunnels of a Broker that ended without a word, from records of
-// AppendTunnel; their sockets and interfaces are there. It is called before
-// anything else, and gives the IDs of the tunnels that stand from now on; for
-// each of them EventAdopted or EventLost is to follow. Nobody knows when their
-// clients were heard last: they have all the time again.
-func (b *Broker) Adopt(now time.Duration, records [][]byte) (adopted []uint32) {
-	for _, record := range records {
-		t, err := restoreTunnel(record)
-		if err != nil || t.state != up {
-			continue
-		}
-		b.serial++
-		t.serial = b.serial
-		t.heard, t.successor, t.telling, t.told = now, nil, false, t.mtu
-		t.keepalive = now + time.Duration(b.options.Random()%5000)*time.Millisecond
-		t.prober = newProber(now+5*time.Second, t, b.options.Random())
-		t.due, t.behind = 0, true // the configuration may be another one by now
-		if b.place(t) {
-			b.schedule(t)
-			adopted = append(adopted, t.id)
-		}
-	}
-	b.ids.restore(nil, &b.tunnels)
-	return adopted
-}
-
 // NeverUp says of a tunnel that was restored from the state of version 1.0, which
 // kept that outside of the core, that its interface has not been up: it is
 // still to be raised, or goes without a word to hooks.
@@ -148,6 +120,11 @@ func (b *Broker) place(t *tunnel) bool {
 		b.deadlines.schedule(t, true)
 	case destroying:
 		b.deadlines.schedule(t, true)
+	case creating:
+		if !t.again {
+			t.due = 0
+		}
+		b.deadlines.schedule(t, t.due != 0)
 	}
 	return true
 }

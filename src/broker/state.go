@@ -64,6 +64,8 @@ const (
 	tagBehind
 	tagFresh
 	tagSilent
+	tagRemade
+	tagMourning
 )
 
 // stateNumbers are the states as programs hand them to one another. Version 1.0
@@ -143,10 +145,10 @@ func (b *Broker) AppendState(dst []byte) []byte {
 	return dst
 }
 
-// AppendTunnel appends the record of one tunnel, for Adopt; nothing unless the
-// tunnel is up.
+// AppendTunnel appends the record of one tunnel, for Adopt and Remake; nothing
+// unless the tunnel is up, or was before a crash and is not ending.
 func (b *Broker) AppendTunnel(dst []byte, id uint32) []byte {
-	if t := b.tunnels.get(id); t != nil && t.state == up {
+	if t := b.tunnels.get(id); t != nil && (t.state == up || t.again && t.state <= up) {
 		return t.append(dst)
 	}
 	return dst
@@ -192,6 +194,8 @@ func (t *tunnel) append(dst []byte) []byte {
 	dst = tlv.AppendBool(dst, tagBehind, t.behind)
 	dst = tlv.AppendBool(dst, tagFresh, t.fresh)
 	dst = tlv.AppendBool(dst, tagSilent, t.silent)
+	dst = tlv.AppendBool(dst, tagRemade, t.again)
+	dst = tlv.AppendBool(dst, tagMourning, t.mourning)
 	if t.rivalry != nil {
 		dst, mark = tlv.Begin(dst, tagRivalry)
 		dst = tlv.End(t.rivalry.append(dst), mark)

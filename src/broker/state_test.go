@@ -73,7 +73,7 @@ func TestTunnelFieldsAreCarried(t *testing.T) {
 	var n uint64
 	var want tunnel
 	fill(reflect.ValueOf(&want).Elem(), &n)
-	want.pair, want.uuid, want.state, want.mtu = alice6, "a", up, 1300
+	want.pair, want.uuid, want.state, want.mtu = alice6, "a", answered, 1300
 	want.successor = &request{pair: bob, listener: 1, peerTunnel: 2, features: 3, uuid: "b", heard: 4, since: 5}
 	want.rivalry = &rivalry{1, 2, true, alice, 3, 4}
 	path := reflect.ValueOf(&want.prober).Elem()

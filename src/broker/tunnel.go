@@ -55,6 +55,8 @@ type tunnel struct {
 	told       int  // what hooks know
 	telling    bool // session.mtu-changed runs
 	fresh      bool // session.up has not ended yet
+	again      bool // a crash took it, and it is made again: its client knows nothing of that
+	mourning   bool // session.down of the interface that the crash took has not ended yet
 	silent     bool // it goes without having been up, and hooks hear nothing of it
 	prober     pmtu.Prober
 	bandwidth  uint32 // kbit/s, 0: no limit

@@ -1,0 +1,104 @@
+package broker
+
+import (
+	"slices"
+	"time"
+
+	"tunneldigger/src/config"
+)
+
+// A Broker that ended without a word has left a record of each tunnel, see
+// AppendTunnel: with the tunnel itself, where somebody kept its socket, or alone.
+
+const (
+	remakeGap   = 100 * time.Millisecond // before a tunnel is tried again that the kernel still has
+	remakeTries = 100                    // until it is given up
+)
+
+// Adopt takes in tunnels of a Broker that ended without a word, from records of
+// AppendTunnel; their sockets and interfaces are there. It is called before
+// anything else, and gives the IDs of the tunnels that stand from now on; for
+// each of them EventAdopted or EventLost is to follow. Nobody knows when their
+// clients were heard last: they have all the time again.
+func (b *Broker) Adopt(now time.Duration, records [][]byte) (adopted []uint32) {
+	for _, record := range records {
+		t := b.survivor(now, record)
+		if t == nil || t.again {
+			continue
+		}
+		t.keepalive = now + time.Duration(b.options.Random()%5000)*time.Millisecond
+		t.prober = newProber(now+5*time.Second, t, b.options.Random())
+		t.due, t.behind = 0, true // the configuration may be another one by now
+		if b.place(t) {
+			b.schedule(t)
+			adopted = append(adopted, t.id)
+		}
+	}
+	b.ids.restore(nil, &b.tunnels)
+	return adopted
+}
+
+// Remake is as Adopt, but for tunnels that went with the Broker: they are made again
+// as they were, and their clients need not know. Hooks hear that the interface is gone
+// before they hear of the new one. The IDs are those of the tunnels that fit into
+// this configuration; whatever fails after that is noted as a tunnel's end. Effects
+// are appended to out.
+func (b *Broker) Remake(now time.Duration, records [][]byte, out []Effect) (remade []uint32, _ []Effect) {
+	b.out = out
+	for _, record := range records {
+		t := b.survivor(now, record)
+		if t == nil || !b.listensAt(t) || t.id-b.tunnels.base >= uint32(b.config.MaxTunnels) ||
+			b.options.Taken != nil && b.options.Taken(t.id) {
+			continue
+		}
+		heard := t.silent // of the end of its interface: it was being made again
+		t.state, t.again, t.mourning, t.silent, t.fresh = creating, true, false, true, false
+		t.tries, t.due, t.place = 0, 0, -1
+		t.bandwidth = 0 // the new interface has no limit yet
+		if !b.place(t) {
+			continue
+		}
+		remade = append(remade, t.id)
+		if !heard {
+			t.mourning = true
+			b.hook(config.EventSessionDown, t)
+		}
+		b.create(t)
+	}
+	b.ids.restore(nil, &b.tunnels)
+	out, b.out = b.out, nil
+	return remade, out
+}
+
+// survivor reads a tunnel that stood when its Broker ended; nil: there is none.
+func (b *Broker) survivor(now time.Duration, record []byte) *tunnel {
+	t, err := restoreTunnel(record)
+	if err != nil || t.state != up && !(t.again && t.state < up) {
+		return nil
+	}
+	b.serial++
+	t.serial = b.serial
+	t.heard, t.successor, t.telling, t.told = now, nil, false, t.mtu
+	return t
+}
+
+// listensAt reports whether the section has the address and port that a tunnel's
+// client talks to.
+func (b *Broker) listensAt(t *tunnel) bool {
+	return slices.Contains(b.config.Ports, t.local.Port()) &&
+		(len(b.config.Addresses) == 0 || slices.Contains(b.config.Addresses, t.local.Addr()))
+}
+
+// notRemade is called when the kernel did not make a tunnel again. What is left of
+// the one before goes in its own time; with any other ID the client would not
+// know it.
+func (b *Broker) notRemade(now time.Duration, t *tunnel, f Fault) {
+	if f == FaultExists && t.tries < remakeTries && t.successor == nil && !b.stopping {
+		t.due = now + remakeGap
+		b.deadlines.schedule(t, true)
+		return
+	}
+	b.stats.Reasons[ClosedLost]++
+	b.note(NoteClosed, t.facts(), ClosedLost)
+	b.destroyed(now, t)
+}
