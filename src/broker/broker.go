@@ -161,7 +161,10 @@ func (b *Broker) tunnelEvent(now time.Duration, ev *Event, t *tunnel) {
 			b.close(now, t, ClosedAttach)
 		}
 	case EventCreateFailed:
-		if t.state == creating {
+		switch {
+		case t.state == creating && t.again:
+			b.notRemade(now, t, ev.Fault)
+		case t.state == creating:
 			b.failed(now, t, ev.Fault)
 		}
 	case EventDestroyed:

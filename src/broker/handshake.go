@@ -244,10 +244,6 @@ func (b *Broker) create(t *tunnel) {
 
 // failed undoes what start did; the executor left nothing in the kernel.
 func (b *Broker) failed(now time.Duration, t *tunnel, f Fault) {
-	if t.again {
-		b.notRemade(now, t, f)
-		return
-	}
 	b.forget(t)
 	why := RefusedFailure
 	switch f {

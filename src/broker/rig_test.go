@@ -37,8 +37,9 @@ type rig struct {
 	now    time.Duration
 	jar    *cookie.Jar
 	out    []Effect
-	handed bool // every event goes to a successor of the broker so far
-	alone  bool // but not here: it takes too long, or looks into a broker's memory
+	handed bool     // every event goes to a successor of the broker so far
+	lost   []uint32 // by the last crash
+	alone  bool     // but not here: it takes too long, or looks into a broker's memory
 }
 
 // quiet has a fixed MTU, so that no probes come between.

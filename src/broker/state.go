@@ -146,9 +146,12 @@ func (b *Broker) AppendState(dst []byte) []byte {
 }
 
 // AppendTunnel appends the record of one tunnel, for Adopt and Remake; nothing
-// unless the tunnel is up, or was before a crash and is not ending.
+// unless hooks are to hear of its end, or it is being made again.
 func (b *Broker) AppendTunnel(dst []byte, id uint32) []byte {
-	if t := b.tunnels.get(id); t != nil && (t.state == up || t.again && t.state <= up) {
+	t := b.tunnels.get(id)
+	switch {
+	case t == nil || t.state == down:
+	case t.again && t.state < up, !t.silent && t.state >= up:
 		return t.append(dst)
 	}
 	return dst

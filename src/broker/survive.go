@@ -23,7 +23,7 @@ const (
 func (b *Broker) Adopt(now time.Duration, records [][]byte) (adopted []uint32) {
 	for _, record := range records {
 		t := b.survivor(now, record)
-		if t == nil || t.again {
+		if t == nil || t.state != up {
 			continue
 		}
 		t.keepalive = now + time.Duration(b.options.Random()%5000)*time.Millisecond
@@ -38,42 +38,53 @@ func (b *Broker) Adopt(now time.Duration, records [][]byte) (adopted []uint32) {
 	return adopted
 }
 
-// Remake is as Adopt, but for tunnels that went with the Broker: they are made again
-// as they were, and their clients need not know. Hooks hear that the interface is gone
-// before they hear of the new one. The IDs are those of the tunnels that fit into
-// this configuration; whatever fails after that is noted as a tunnel's end. Effects
-// are appended to out.
-func (b *Broker) Remake(now time.Duration, records [][]byte, out []Effect) (remade []uint32, _ []Effect) {
+// Remake is as Adopt, but for tunnels that went with the Broker, which was alive at
+// that time: they are made again as they were, and their clients need not know. Hooks
+// hear that the interface is gone before they hear of the new one. The IDs are those
+// of the tunnels that are made again, and of those that are lost: they do not fit into
+// this configuration, or their clients have given up by now. Of these, and of
+// those that were ending already, hooks hear that they are gone. Whatever fails after
+// that is noted as a tunnel's end. Effects are appended to out.
+func (b *Broker) Remake(now, alive time.Duration, records [][]byte, out []Effect) (remade, lost []uint32, _ []Effect) {
 	b.out = out
 	for _, record := range records {
 		t := b.survivor(now, record)
-		if t == nil || !b.listensAt(t) || t.id-b.tunnels.base >= uint32(b.config.MaxTunnels) ||
-			b.options.Taken != nil && b.options.Taken(t.id) {
+		if t == nil || b.tunnels.get(t.id) != nil {
 			continue
 		}
-		heard := t.silent // of the end of its interface: it was being made again
-		t.state, t.again, t.mourning, t.silent, t.fresh = creating, true, false, true, false
-		t.tries, t.due, t.place = 0, 0, -1
+		if b.options.Taken != nil && b.options.Taken(t.id) {
+			lost = append(lost, t.id)
+			continue
+		}
+		heard, ended := t.silent, t.state > up // hooks of the end of its interface: it was being made again
+		t.state, t.again, t.silent, t.fresh = creating, true, true, false
+		t.tries, t.due = 0, 0
 		t.bandwidth = 0 // the new interface has no limit yet
-		if !b.place(t) {
-			continue
+		fits := !ended && now-alive < b.config.TunnelTimeout && b.listensAt(t) && t.id-b.tunnels.base < uint32(b.config.MaxTunnels)
+		if t.mourning = !heard; !fits {
+			t.state = down // until hooks have heard
 		}
-		remade = append(remade, t.id)
-		if !heard {
-			t.mourning = true
+		placed := (fits || t.mourning) && b.place(t)
+		if t.mourning && (placed || t.id < b.tunnels.base) {
 			b.hook(config.EventSessionDown, t)
 		}
-		b.create(t)
+		switch {
+		case fits && placed:
+			remade = append(remade, t.id)
+			b.create(t)
+		case !ended:
+			lost = append(lost, t.id)
+		}
 	}
 	b.ids.restore(nil, &b.tunnels)
 	out, b.out = b.out, nil
-	return remade, out
+	return remade, lost, out
 }
 
-// survivor reads a tunnel that stood when its Broker ended; nil: there is none.
+// survivor reads a tunnel that was there when its Broker ended; nil: there is none.
 func (b *Broker) survivor(now time.Duration, record []byte) *tunnel {
 	t, err := restoreTunnel(record)
-	if err != nil || t.state != up && !(t.again && t.state < up) {
+	if err != nil || t.state < up && !t.again || t.state == down {
 		return nil
 	}
 	b.serial++

@@ -17,11 +17,13 @@ func (r *rig) crash(c config.Broker, more ...[]byte) []uint32 {
 			records = append(records, record)
 		}
 	}
+	alive := r.now
 	r.now += 2 * s
 	r.Broker = New(c, r.options)
-	var ids []uint32
-	ids, r.out = r.Remake(r.now, append(records, more...), r.out[:0])
+	var ids, lost []uint32
+	ids, lost, r.out = r.Remake(r.now, alive, append(records, more...), r.out[:0])
 	check(r.t, r.Broker)
+	r.lost = lost
 	return ids
 }
 
@@ -92,6 +94,8 @@ func TestRemakeWhatFits(t *testing.T) {
 		change func(*config.Broker, *Options)
 		want   []uint32
 	}{
+		"long ago":       {func(c *config.Broker, _ *Options) { c.TunnelTimeout = 2 * s }, nil},
+		"just in time":   {func(c *config.Broker, _ *Options) { c.TunnelTimeout = 2*s + 1 }, []uint32{100, 101}},
 		"all":            {func(*config.Broker, *Options) {}, []uint32{100, 101}},
 		"the port":       {func(c *config.Broker, _ *Options) { c.Ports = []uint16{54} }, nil},
 		"an address":     {func(c *config.Broker, _ *Options) { c.Addresses = append(c.Addresses, here6.Addr()) }, nil},
@@ -112,10 +116,21 @@ func TestRemakeWhatFits(t *testing.T) {
 			if ids := r.crash(other); !slices.Equal(ids, test.want) {
 				t.Fatalf("made again: %v, want %v", ids, test.want)
 			}
-			for _, id := range test.want {
-				r.made(id)
+			// Hooks hear of the end of all; it takes no ID that another section has.
+			down := only(r.lines(), "session.down")
+			if want := 2; what == "another's ID" && len(down) != 1 || what != "another's ID" && len(down) != want {
+				t.Errorf("hooks: %q", down)
 			}
-			r.run(16 * s)
+			for _, id := range []uint32{100, 101} {
+				if slices.Contains(test.want, id) {
+					r.made(id)
+				}
+				if slices.Contains(test.want, id) == slices.Contains(r.lost, id) {
+					t.Errorf("tunnel %d is among the lost: %v", id, r.lost)
+				}
+				r.hookDone(id, config.EventSessionDown)
+			}
+			r.event(Event{Kind: EventTunnelDatagram, Tunnel: 100, Data: wire.AppendKeepalive(nil, 1)})
 			check(t, r.Broker)
 			if r.Tunnels() != len(test.want) {
 				t.Errorf("%d stand", r.Tunnels())
@@ -198,6 +213,31 @@ func TestRemakeTwice(t *testing.T) {
 	}
 	if r.hookDone(b, config.EventSessionDown); r.Holds(b) {
 		t.Error("its ID is not free")
+	}
+}
+
+// A crash while tunnels end: of the end of those that hooks heard of before, they hear.
+func TestRemakeWhatEnds(t *testing.T) {
+	c := quiet
+	c.Ports = []uint16{53}
+	r := newRig(t, c, Options{})
+	a, b, d := r.up(alice, "a", 7, unique), r.up(bob, "b", 8, unique), r.up(carol, "c", 9, unique)
+	r.prepare(dave, "d", 10, unique)
+	r.created(103) // not up yet
+	for _, id := range []uint32{a, b, d, 103} {
+		r.event(Event{Kind: EventKick, Tunnel: id})
+	}
+	r.hookDone(b, config.EventSessionPreDown)
+	r.hookDone(d, config.EventSessionPreDown)
+	r.destroyed(d) // session.down runs
+	if ids := r.crash(c); len(ids)+len(r.lost) != 0 {
+		t.Fatalf("made again: %v, lost: %v", ids, r.lost)
+	}
+	r.is("hook session.down 100", "hook session.down 101")
+	r.hookDone(a, config.EventSessionDown).is()
+	r.hookDone(b, config.EventSessionDown).is()
+	if r.Tunnels() != 0 {
+		t.Errorf("%d are left", r.Tunnels())
 	}
 }
 

@@ -116,6 +116,7 @@ var transcripts = []func(*testing.T){
 	TestRemakeWhatFits,
 	TestRemakeFails,
 	TestRemakeTwice,
+	TestRemakeWhatEnds,
 	TestRemakeForNobody,
 	TestCutOff,
 	TestSuccessor,

@@ -52,7 +52,9 @@ type Options struct {
 	// State is what the program before has left, see Inherited; nil: nothing.
 	// Parse reads the configuration that it was running with.
 	State []byte
-	Parse func(text string) (*config.Config, error)
+	// Record is where tunnels are kept in case of a crash, see survive.Begin.
+	Record *survive.Record
+	Parse  func(text string) (*config.Config, error)
 }
 
 // Daemon is a running broker process.

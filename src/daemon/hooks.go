@@ -15,6 +15,9 @@ const maxWaiting = 1000
 // runHook starts the hooks of one event, with arguments and environment as
 // existing scripts expect them.
 func (d *Daemon) runHook(s *section, e *broker.Effect) {
+	if e.Hook == config.EventSessionDown {
+		d.store.Keep(e.Tunnel) // the next process need not run it again
+	}
 	h := &d.config.Hooks
 	r := hook.Request{
 		Event: e.Hook.String(), Tunnel: e.Tunnel, Program: h.Program[e.Hook], Directory: h.Directory, Timeout: h.Timeout,

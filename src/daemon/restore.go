@@ -95,10 +95,10 @@ func Prove(o Options, state []byte) error {
 }
 
 // restore takes the place of makeSections: it makes the sections and ports that
-// the program before had.
-func (d *Daemon) restore(c *past) error {
+// the program before had. record is where that of the tunnels is, "": nowhere.
+func (d *Daemon) restore(c *past, record string) error {
 	d.jar, d.serial, d.started = cookie.New(c.Key), c.Serial, c.Started
-	d.store = survive.ResumeStore(d.log, c.State)
+	d.store = survive.ResumeStore(d.log, c.State, record)
 	d.hooksRun, d.failures.count = hookCounts{c.Ended, c.Failed}, c.Unsent
 	d.moved, d.moving, d.confined = c.Moved, c.Moving, c.Confined
 	most := d.shares()

@@ -67,10 +67,11 @@ func start(o Options) (_ *Daemon, err error) {
 		return nil, err
 	}
 	d.makeDatapath(o.NoDatapath)
+	var left []survive.Left
 	if before != nil {
-		err = d.restore(before)
+		err = d.restore(before, survive.RecordPath(o.Socket))
 	} else {
-		err = d.makeSections()
+		left, err = d.makeSections(o.Record)
 	}
 	if err != nil {
 		return nil, err
@@ -90,6 +91,8 @@ func start(o Options) (_ *Daemon, err error) {
 	d.judgeAll(before == nil) // those that a crash or an upgrade has left
 	// Only now, so that they can be read later, too.
 	d.followLists(false)
+	// Before anything is read: what their clients say is no stranger's then.
+	d.remake(left)
 	d.openListeners()
 	if before != nil {
 		d.resume(before)
@@ -99,27 +102,30 @@ func start(o Options) (_ *Daemon, err error) {
 
 var errNoBroker = errors.New("no broker section is enabled: set option enabled '1' in one")
 
-func (d *Daemon) makeSections() error {
+// makeSections makes the sections of the configuration, without listeners. Tunnels
+// that a process has left are in them, if their sockets are still there; the others
+// it gives back.
+func (d *Daemon) makeSections(r *survive.Record) (left []survive.Left, err error) {
 	c := d.config
 	var key [16]byte
 	if _, err := unix.Getrandom(key[:], 0); err != nil {
-		return fmt.Errorf("read random numbers: %w", err)
+		return nil, fmt.Errorf("read random numbers: %w", err)
 	}
-	var left []survive.Left
-	d.store, left = survive.OpenStore(d.log, key)
+	d.store, left = survive.OpenStore(d.log, key, r)
 	d.jar = cookie.New(d.store.Key())
 	most := d.shares()
 	for i := range c.Brokers {
 		b := &c.Brokers[i]
 		if err := listenable(b); err != nil {
-			return err
+			return nil, err
 		}
 		d.add(b, most[i])
 	}
-	if len(left) > 0 {
+	if len(left) > 0 && left[0].FD >= 0 {
 		d.adoptStored(left)
+		left = nil
 	}
-	return d.servable()
+	return left, d.servable()
 }
 
 // add makes a section. It listens when openListeners is called.

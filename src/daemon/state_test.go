@@ -61,7 +61,7 @@ func standing(t testing.TB) *Daemon {
 	}
 	t.Cleanup(server.Close)
 	log := logline.New(&lines{}, logline.Error, false)
-	store, _ := survive.OpenStore(log, [16]byte{1})
+	store, _ := survive.OpenStore(log, [16]byte{1}, nil)
 	d := &Daemon{
 		config: c, version: "1.0", jar: cookie.New([16]byte{1}), control: server, serial: 7, store: store,
 		hooks: hook.New(1, log, func() {}), log: log,
@@ -137,7 +137,7 @@ func TestVersion10(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.config, d.sections = c.config, nil
-	if err := d.restore(c); err != nil {
+	if err := d.restore(c, ""); err != nil {
 		t.Fatal(err)
 	}
 	states := map[uint32]string{}

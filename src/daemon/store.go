@@ -68,19 +68,21 @@ func (d *Daemon) inherit(p *port, info *broker.TunnelInfo, fd int, k datapath.Kn
 // noteStored keeps the store in step with what a core says.
 func (d *Daemon) noteStored(e *broker.Effect) {
 	switch e.Note {
-	case broker.NoteUp, broker.NoteMTU, broker.NoteLimit:
+	case broker.NoteUp, broker.NoteMTU, broker.NoteLimit, broker.NoteClosed:
 		d.store.Keep(e.Tunnel)
-	case broker.NoteClosed:
-		d.store.Drop(e.Tunnel)
 	}
 }
 
-// lookStored gives what the store is to keep of a tunnel. One that is not up yet
-// comes when it is: the core has no record of it before.
-func (d *Daemon) lookStored(id uint32) (section string, record []byte, fd int) {
-	p := d.ports.get(id)
-	if p == nil || p.closing {
-		return "", nil, -1
+// lookStored gives what the store is to keep of a tunnel.
+func (d *Daemon) lookStored(id uint32) (name string, record []byte, fd int) {
+	fd = -1
+	if p := d.ports.get(id); p != nil && !p.closing {
+		fd = p.section.path.FD(id)
 	}
-	return p.section.config.Name, p.section.core.AppendTunnel(nil, id), p.section.path.FD(id)
+	for _, s := range d.sections {
+		if s != nil && s.core.Holds(id) {
+			return s.config.Name, s.core.AppendTunnel(nil, id), fd
+		}
+	}
+	return "", nil, fd
 }

@@ -13,13 +13,19 @@ import (
 // and comes back when the service is started again after a crash.
 type Store struct{ fd int }
 
-// OpenStore gives the store of this service, nil where it has none. systemd sets
-// FDSTORE from version 254 on; for older ones the unit does.
+// HasStore reports whether systemd has a store for this service. It sets FDSTORE from
+// version 254 on; for older ones the unit does.
+func HasStore() bool {
+	size := os.Getenv("FDSTORE")
+	return os.Getenv("NOTIFY_SOCKET") != "" && size != "" && size != "0"
+}
+
+// OpenStore gives the store of this service, nil where it has none.
 func OpenStore() (*Store, error) {
-	name, size := os.Getenv("NOTIFY_SOCKET"), os.Getenv("FDSTORE")
-	if name == "" || size == "" || size == "0" {
+	if !HasStore() {
 		return nil, nil
 	}
+	name := os.Getenv("NOTIFY_SOCKET")
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("notify socket: %w", err)

@@ -24,7 +24,7 @@ func TestStart(t *testing.T) {
 	devices := r.root + "/var/run/tunneldigger-broker/devices"
 	r.has("command "+r.root+"/usr/bin/tunneldigger-broker -c "+r.root+"/etc/config --devices "+devices+" --end-with-parent --syslog",
 		"file "+r.root+"/etc/config/tunneldigger-broker "+devices,
-		"reload_signal HUP", "respawn 3600 10 0", "term_timeout 15", "limits nofile=65535 65535", "stderr 1",
+		"reload_signal HUP", "respawn 3600 1 0", "term_timeout 15", "limits nofile=65535 65535", "stderr 1",
 		"config_trigger tunneldigger-broker", "interface_trigger wan")
 	r.hasNot("env")
 	r.hasNot("jail")

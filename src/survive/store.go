@@ -1,7 +1,6 @@
 package survive
 
 import (
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -25,31 +24,30 @@ const (
 	tagStoredKey
 	tagStoredSection
 	tagStoredTunnel
+	tagStoredAlive
+	tagStoredBegan
+	tagStoredShort
 )
 
-// Store keeps tunnels for the next process in case this one crashes: their sockets
-// with systemd, and in a file in memory, whose descriptor is there, too, a record for
-// each. A tunnel in the store ends when systemd has closed its copy of the socket.
-// Nothing is kept where there is no systemd. It is not safe for concurrent use.
+// stampGap is how far behind the time is that a record says its process was alive.
+const stampGap = 5 * time.Second
+
+// Store keeps tunnels for the next process in case this one crashes: a record of each
+// in a file, and where systemd takes them, their sockets. Then the file is in memory,
+// with its descriptor at systemd, too, and a tunnel ends when systemd has closed its
+// copy of the socket. Elsewhere the file is a Record, and tunnels end with the process.
+// It is not safe for concurrent use.
 type Store struct {
 	log     *logline.Logger
-	systemd *notify.Store // nil: nothing is kept
-	file    slots
-	key     [16]byte
-	stored  map[uint32]bool     // tunnels of which systemd has a copy of the socket, or will have
+	systemd *notify.Store // nil: there is none
+	file    slots         // -1: nothing is kept
+	path    string        // of the file, "": it is in memory
+	process process
+	stored  map[uint32]bool     // tunnels that have a record and, with systemd, a copy of their socket there
 	changed map[uint32]struct{} // tunnels whose records are to be written
 	told    []message           // what systemd is to be told, in order
 	retryAt time.Duration
 	failed  bool // that systemd's store fails has been said
-}
-
-// Left is a tunnel that a process has left which ended without a word. Record is nil
-// when it was not whole.
-type Left struct {
-	ID      uint32
-	Section string
-	Record  []byte // of broker.Broker.AppendTunnel
-	FD      int    // the tunnel's socket, the caller's from here on
 }
 
 // newStore makes a Store that keeps nothing.
@@ -57,40 +55,54 @@ func newStore(log *logline.Logger) *Store {
 	return &Store{log: log, file: -1, stored: make(map[uint32]bool), changed: make(map[uint32]struct{})}
 }
 
-// OpenStore begins to keep tunnels, and gives those that the process before has left,
-// in the same boot. They stay in the store until they are released. key is that of
+// OpenStore begins to keep tunnels, with systemd or in r, which is the Store's from here
+// on; nil: there is no record. It gives the tunnels that the process before has left, in
+// the same boot. They stay in the store until they are released. key is that of
 // cookies, unless the process before has left its own: see Key.
-func OpenStore(log *logline.Logger, key [16]byte) (*Store, []Left) {
-	return openStore(log, key, notify.Inherited())
-}
-
-func openStore(log *logline.Logger, key [16]byte, inherited []notify.Stored) (st *Store, left []Left) {
-	st = newStore(log)
-	st.key = key
+func OpenStore(log *logline.Logger, key [16]byte, r *Record) (*Store, []Left) {
+	inherited := notify.Inherited()
 	systemd, err := notify.OpenStore()
 	if err != nil {
 		log.Warn("a crash would lose the tunnels: no store for them", "error", err)
 	}
+	if systemd != nil {
+		if r != nil {
+			_ = unix.Unlink(r.path)
+			r.Close()
+		}
+		return openStore(log, key, systemd, inherited)
+	}
+	for _, s := range inherited {
+		_ = unix.Close(s.FD)
+	}
+	if r == nil {
+		st := newStore(log)
+		st.process.key = key
+		return st, nil
+	}
+	return r.open(log, key)
+}
+
+// openStore begins to keep tunnels with systemd, which has handed over what it kept.
+func openStore(log *logline.Logger, key [16]byte, systemd *notify.Store, inherited []notify.Stored) (st *Store, left []Left) {
+	st = newStore(log)
+	st.systemd, st.process = systemd, process{boot: bootID(), key: key}
 	for _, s := range inherited {
 		id, found := strings.CutPrefix(s.Name, storeTunnel)
 		n, err := strconv.ParseUint(id, 10, 16)
 		switch {
-		case systemd != nil && s.Name == storeState && st.file < 0:
+		case s.Name == storeState && st.file < 0:
 			st.file = slots(s.FD)
-		case systemd != nil && found && err == nil && !st.stored[uint32(n)]:
+		case found && err == nil && !st.stored[uint32(n)]:
 			st.stored[uint32(n)] = true
 			left = append(left, Left{ID: uint32(n), FD: s.FD})
 		default:
 			_ = unix.Close(s.FD)
 		}
 	}
-	if systemd == nil {
-		return st, nil
-	}
-	st.systemd = systemd
 	if st.file >= 0 && st.readProcess() {
 		for i := range left {
-			st.readTunnel(&left[i])
+			left[i].read(st.file.read(left[i].ID))
 		}
 		return st, left
 	}
@@ -107,78 +119,57 @@ func openStore(log *logline.Logger, key [16]byte, inherited []notify.Stored) (st
 	if err != nil {
 		log.Warn("a crash would lose the tunnels: no store for them", "error", err)
 		_ = systemd.Close()
-		return newStore(log), nil
+		st = newStore(log)
+		st.process.key = key
+		return st, nil
 	}
 	st.file = slots(fd)
-	record := tlv.AppendString(nil, tagStoredBoot, bootID())
-	st.file.write(0, tlv.AppendBytes(record, tagStoredKey, st.key[:]))
+	st.file.write(0, st.process.append(nil))
 	st.told = append(st.told, message{name: storeState, fd: fd})
 	return st, nil
 }
 
-// readProcess takes over the cookie key of the process before; false: the file is not
-// of this boot.
+// readProcess takes over what the file says of the process before; false: it is not
+// whole, or not of this boot.
 func (st *Store) readProcess() bool {
-	key, boot := st.key, ""
-	f := tlv.Read(st.file.read(0))
-	for f.Next() {
-		switch f.Tag() {
-		case tagStoredBoot:
-			boot = f.String()
-		case tagStoredKey:
-			copy(key[:], f.Bytes())
-		}
-	}
-	if f.Err() != nil || boot == "" || boot != bootID() {
+	var p process
+	if p.read(st.file.read(0)) != nil || p.boot == "" || p.boot != bootID() {
 		return false
 	}
-	st.key = key
+	st.process = p
 	return true
 }
 
-// readTunnel reads what the file has of a tunnel.
-func (st *Store) readTunnel(l *Left) {
-	f := tlv.Read(st.file.read(l.ID))
-	for f.Next() {
-		switch f.Tag() {
-		case tagStoredSection:
-			l.Section = f.String()
-		case tagStoredTunnel:
-			l.Record = f.Bytes()
-		}
-	}
-	if f.Err() != nil {
-		l.Section, l.Record = "", nil
-	}
-}
-
-func bootID() string {
-	text, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(text))
-}
+// Alive is when the process before was known to live, which was up to 5 s before
+// its end. It says nothing where systemd has the tunnels, or after the first Tick.
+func (st *Store) Alive() time.Duration { return st.process.alive }
 
 // Key is that of the cookies, which the next process will have as well.
-func (st *Store) Key() [16]byte { return st.key }
+func (st *Store) Key() [16]byte { return st.process.key }
 
-// Keep has a tunnel's record written by the next Tick.
+// Keep has the next Tick look at a tunnel, of which there is something else to be kept
+// than before, or nothing more.
 func (st *Store) Keep(id uint32) {
-	if st.systemd != nil {
+	if st.file >= 0 {
 		st.changed[id] = struct{}{}
 	}
 }
 
-// Drop empties the record of a tunnel that is being closed: its client knows.
+// Drop forgets the record of a tunnel.
 func (st *Store) Drop(id uint32) {
+	delete(st.changed, id)
 	if st.stored[id] {
 		st.file.write(id, nil)
+	}
+	if st.systemd == nil {
+		delete(st.stored, id)
 	}
 }
 
 // Release has systemd close its copy of a tunnel's socket, which is about to be closed
-// here. Another tunnel may have the ID after that.
+// here, and forgets the record with it.
 func (st *Store) Release(id uint32) {
-	delete(st.changed, id)
-	if !st.stored[id] {
+	if st.systemd == nil || !st.stored[id] {
 		return
 	}
 	st.Drop(id)
@@ -192,32 +183,63 @@ func (st *Store) Release(id uint32) {
 }
 
 // Look gives what is to be kept of a tunnel: the name of its section, what
-// broker.Broker.AppendTunnel says of it, and its socket. Without a record it is not
-// kept now.
+// broker.Broker.AppendTunnel says of it, and its socket. Without a record nothing is kept
+// of it, and nothing new with systemd without a socket.
 type Look func(id uint32) (section string, record []byte, fd int)
 
 // Tick writes what has changed and tells systemd what it takes now.
 func (st *Store) Tick(now time.Duration, look Look) {
 	for id := range st.changed {
 		section, tunnel, fd := look(id)
-		if len(tunnel) == 0 || fd < 0 {
+		if len(tunnel) == 0 && st.stored[id] {
+			st.Drop(id)
+		}
+		if len(tunnel) == 0 || st.systemd != nil && fd < 0 {
 			continue
 		}
 		record := tlv.AppendString(nil, tagStoredSection, section)
-		if st.file.write(id, tlv.AppendBytes(record, tagStoredTunnel, tunnel)) && !st.stored[id] {
-			st.stored[id] = true
+		if !st.file.write(id, tlv.AppendBytes(record, tagStoredTunnel, tunnel)) || st.stored[id] {
+			continue
+		}
+		st.stored[id] = true
+		if st.systemd != nil {
 			st.told = append(st.told, message{name: tunnelName(id), tunnel: id, fd: fd})
 		}
 	}
 	clear(st.changed)
+	if at, due := st.stampDue(); due && now >= at {
+		st.process.alive = now
+		st.file.write(0, st.process.append(nil))
+	}
 	st.tell(now)
 }
 
+// stampDue is when a record is to be told that its process lives: every few seconds
+// while there are tunnels, and once when it has lived for long enough.
+func (st *Store) stampDue() (time.Duration, bool) {
+	switch {
+	case st.path == "":
+		return 0, false
+	case len(st.stored) > 0:
+		return st.process.alive + stampGap, true
+	}
+	return st.process.began + steady, st.process.alive < st.process.began+steady
+}
+
 // Due is when Tick is to be called although nothing has changed, false: no need to.
-func (st *Store) Due() (time.Duration, bool) { return st.retryAt, st.retryAt != 0 }
+func (st *Store) Due() (time.Duration, bool) {
+	if st.retryAt != 0 {
+		return st.retryAt, true
+	}
+	return st.stampDue()
+}
 
 // Close empties the store at an orderly end.
 func (st *Store) Close(now time.Duration) {
+	if st.path != "" {
+		_ = unix.Unlink(st.path)
+		_ = unix.Close(int(st.file))
+	}
 	if st.systemd == nil {
 		return
 	}

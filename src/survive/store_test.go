@@ -82,6 +82,16 @@ func (m *manager) want(names ...string) {
 	}
 }
 
+// open opens a store with what systemd hands over.
+func (m *manager) open(key [16]byte, list ...notify.Stored) (*Store, []Left) {
+	m.Helper()
+	systemd, err := notify.OpenStore()
+	if err != nil || systemd == nil {
+		m.Fatal(systemd, err)
+	}
+	return openStore(quiet, key, systemd, list)
+}
+
 // hand opens a store as the process after a crash does, which systemd gave copies of what it keeps.
 func (m *manager) hand() (*Store, []Left) {
 	m.Helper()
@@ -93,7 +103,7 @@ func (m *manager) hand() (*Store, []Left) {
 		}
 		list = append(list, notify.Stored{Name: name, FD: fd})
 	}
-	return openStore(quiet, [16]byte{9}, list)
+	return m.open([16]byte{9}, list...)
 }
 
 // socket is any descriptor.
@@ -122,7 +132,7 @@ func (b book) look(id uint32) (string, []byte, int) {
 // What was kept comes back after a crash, with the cookies' key; what was dropped, released, or damaged does not.
 func TestStoreThroughACrash(t *testing.T) {
 	m := newManager(t)
-	st, left := openStore(quiet, [16]byte{1}, nil)
+	st, left := m.open([16]byte{1})
 	if len(left) != 0 || st.Key() != [16]byte{1} {
 		t.Errorf("left %v, key %v", left, st.Key())
 	}
@@ -170,7 +180,7 @@ func TestStoreThroughACrash(t *testing.T) {
 	m.want()
 
 	// A file of another boot is nobody's.
-	st, _ = openStore(quiet, [16]byte{1}, nil)
+	st, _ = m.open([16]byte{1})
 	st.Keep(100)
 	st.Tick(0, tunnels.look)
 	st.file.write(0, []byte("damaged"))
@@ -187,7 +197,7 @@ func TestStoreThroughACrash(t *testing.T) {
 // A systemd that does not read makes nobody wait; a socket that was closed meanwhile is not put in.
 func TestStoreWaitsForSystemd(t *testing.T) {
 	m := newManager(t)
-	st, _ := openStore(quiet, [16]byte{1}, nil)
+	st, _ := m.open([16]byte{1})
 	tunnels := make(book)
 	for id := uint32(1); id <= 3*storePerTry; id++ {
 		tunnels[id] = socket(t)
@@ -231,7 +241,7 @@ func TestStoreWaitsForSystemd(t *testing.T) {
 // A store goes through an upgrade, also with what systemd had not been told yet.
 func TestStoreThroughAnUpgrade(t *testing.T) {
 	m := newManager(t)
-	st, _ := openStore(quiet, [16]byte{1}, nil)
+	st, _ := m.open([16]byte{1})
 	tunnels := make(book)
 	for id := uint32(1); id <= 2*storePerTry; id++ {
 		tunnels[id] = socket(t)
@@ -246,7 +256,7 @@ func TestStoreThroughAnUpgrade(t *testing.T) {
 	for id := range tunnels {
 		s.Tunnels = append(s.Tunnels, Tunnel{ID: id, Stored: st.Stored(id)})
 	}
-	next := ResumeStore(quiet, s)
+	next := ResumeStore(quiet, s, "")
 	if next.Key() != [16]byte{1} {
 		t.Errorf("the key of cookies is %v", next.Key())
 	}
@@ -276,10 +286,10 @@ func TestStoreThroughAnUpgrade(t *testing.T) {
 	// Without systemd nothing is kept, and the file is closed.
 	t.Setenv("FDSTORE", "")
 	s.Store = socket(t)
-	if none := ResumeStore(quiet, s); none.file != -1 || none.Stored(2) {
+	if none := ResumeStore(quiet, s, ""); none.file != -1 || none.Stored(2) {
 		t.Error("a store without systemd")
 	}
-	if none, left := openStore(quiet, [16]byte{1}, []notify.Stored{{Name: "tunnel-1", FD: socket(t)}}); len(left) != 0 || none.file != -1 {
+	if none, left := OpenStore(quiet, [16]byte{1}, nil); len(left) != 0 || none.file != -1 || none.Key() != [16]byte{1} {
 		t.Error("a store without systemd")
 	}
 }

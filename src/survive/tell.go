@@ -55,12 +55,10 @@ func (st *Store) tell(now time.Duration) {
 // Write puts into a State what the next program needs to go on with this Store, and
 // is called before tunnels are. What systemd has not been given yet that one gives it.
 func (st *Store) Write(now time.Duration, s *State, look Look) {
-	s.Store = -1
-	if st.systemd == nil {
+	if s.Store = int(st.file); st.file < 0 {
 		return
 	}
 	st.Tick(now, look)
-	s.Store = int(st.file)
 	for i := range st.told {
 		switch m := &st.told[i]; {
 		case m.fd == 0:
@@ -73,32 +71,43 @@ func (st *Store) Write(now time.Duration, s *State, look Look) {
 	}
 }
 
-// Stored reports whether systemd has a copy of a tunnel's socket.
+// Stored reports whether a tunnel has a record and, with systemd, a copy of its socket
+// there.
 func (st *Store) Stored(id uint32) bool { return st.stored[id] }
 
-// ResumeStore goes on with the store of the program before; of what that had not put
-// in yet Keep is to be told.
-func ResumeStore(log *logline.Logger, s *State) *Store {
+// ResumeStore goes on with the store of the program before, which without systemd is
+// the record at path, "" for none; of what that had not put in yet Keep is to be told.
+func ResumeStore(log *logline.Logger, s *State, path string) *Store {
 	st := newStore(log)
-	st.key = s.Key
-	if s.Store < 0 {
-		return st
-	}
-	unix.CloseOnExec(s.Store)
 	systemd, err := notify.OpenStore()
-	if err != nil || systemd == nil {
+	switch {
+	case s.Store >= 0 && (systemd != nil || path != ""):
+		unix.CloseOnExec(s.Store)
+		st.systemd, st.file = systemd, slots(s.Store)
+		if systemd == nil {
+			st.path = path
+		}
+		st.readProcess()
+		for i := range s.Tunnels {
+			if t := &s.Tunnels[i]; t.Stored {
+				st.stored[t.ID] = true
+			}
+		}
+		for _, name := range s.Remove {
+			st.told = append(st.told, message{name: name})
+		}
+	case s.Store >= 0:
 		_ = unix.Close(s.Store)
 		log.Warn("a crash would lose the tunnels: the store for them is gone", "error", err)
-		return st
-	}
-	st.systemd, st.file = systemd, slots(s.Store)
-	for i := range s.Tunnels {
-		if t := &s.Tunnels[i]; t.Stored {
-			st.stored[t.ID] = true
+	case systemd != nil: // the program before had none
+		_ = systemd.Close()
+	case path != "": // version 1.0 had none
+		if r, err := OpenRecord(path); err != nil {
+			log.Warn("a crash would lose the tunnels: no record of them", "error", err)
+		} else if err = r.empty(); err == nil {
+			st, _ = r.open(log, s.Key)
 		}
 	}
-	for _, name := range s.Remove {
-		st.told = append(st.told, message{name: name})
-	}
+	st.process.key = s.Key
 	return st
 }

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -116,6 +117,19 @@ func (o *options) run() int {
 	if err != nil {
 		return o.fault(err)
 	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR2)
+	var orphaned error
+	if o.dependent {
+		orphaned = endWithParent()
+	}
+	var record *survive.Record
+	var unrecorded error
+	if state == nil {
+		if record, unrecorded = survive.Begin(o.socket); record != nil && !o.pause(record.Pause(), signals) {
+			return exitFine
+		}
+	}
 	c, err := o.load()
 	if c == nil && state == nil {
 		return o.fault(err)
@@ -123,18 +137,13 @@ func (o *options) run() int {
 	if c == nil { // the daemon says so, and goes on with the configuration of the program before
 		c = &config.Config{Log: config.Log{Level: config.Info}}
 	}
-	out := o.errs
-	if o.syslog {
-		out = &logline.Syslog{Path: logline.SyslogPath, Name: "tunneldigger-broker", Else: o.errs}
-	}
-	log := logline.New(out, daemon.LogLevel(c.Log.Level), o.priority || o.syslog)
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR2)
+	log := o.logger(daemon.LogLevel(c.Log.Level))
 	log.Info("tunneldigger-broker " + version)
-	if o.dependent {
-		if err := endWithParent(); err != nil {
-			log.Warn(err.Error())
-		}
+	if unrecorded != nil {
+		log.Warn("a crash would lose the tunnels: no record of them", "error", unrecorded)
+	}
+	if orphaned != nil {
+		log.Warn(orphaned.Error())
 	}
 	// There is one loop, and the little that goes on beside it can wait. With a
 	// second processor the runtime wakes a thread at every event to look for work.
@@ -143,7 +152,7 @@ func (o *options) run() int {
 	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0)
 	err = daemon.Run(daemon.Options{
 		Config: c, Read: o.load, Log: log, NoDatapath: o.datapath == "none", Signals: signals, Socket: o.socket, Version: version,
-		State: state, Parse: parseCarried,
+		State: state, Parse: parseBefore, Record: record,
 	})
 	if err != nil {
 		log.Error(strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -151,4 +160,32 @@ func (o *options) run() int {
 	}
 	log.Info("stopped")
 	return exitFine
+}
+
+// logger is where a running broker logs.
+func (o *options) logger(level logline.Level) *logline.Logger {
+	out := o.errs
+	if o.syslog {
+		out = &logline.Syslog{Path: logline.SyslogPath, Name: "tunneldigger-broker", Else: o.errs}
+	}
+	return logline.New(out, level, o.priority || o.syslog)
+}
+
+// pause waits before a start, where others have ended soon after theirs: whoever
+// starts this program may do so at once. It reports whether to go on.
+func (o *options) pause(d time.Duration, signals chan os.Signal) bool {
+	if d <= 0 {
+		return true
+	}
+	o.logger(logline.Info).Warn("starting later, as those before ended within a minute", "wait", d)
+	for end := time.After(d); ; {
+		select {
+		case <-end:
+			return true
+		case s := <-signals:
+			if s == unix.SIGTERM || s == unix.SIGINT {
+				return false
+			}
+		}
+	}
 }

@@ -20,7 +20,7 @@ func (o *options) prove() int {
 	}
 	state, err := io.ReadAll(os.Stdin)
 	if err == nil {
-		err = daemon.Prove(daemon.Options{Config: c, NoDatapath: o.datapath == "none", Parse: parseCarried}, state)
+		err = daemon.Prove(daemon.Options{Config: c, NoDatapath: o.datapath == "none", Parse: parseBefore}, state)
 	}
 	if err != nil {
 		return o.fault(err)
@@ -29,9 +29,9 @@ func (o *options) prove() int {
 	return exitFine
 }
 
-// parseCarried reads the configuration that the program before was running with:
+// parseBefore reads the configuration that the program before was running with:
 // what it could bear this one does, too.
-func parseCarried(text string) (*config.Config, error) {
+func parseBefore(text string) (*config.Config, error) {
 	c, err := uci.Parse("the configuration before the upgrade", []byte(text))
 	if c != nil {
 		c.Faults = nil // they are of no file

@@ -134,6 +134,18 @@ func startBroker(t *testing.T, options ...string) *broker {
 // store, which are closed here, and more in its environment.
 func (b *broker) start(stored []stored, env ...string) {
 	b.Helper()
+	before := strings.Count(b.logged(), "listening")
+	b.launch(stored, env...)
+	for end := time.Now().Add(2 * time.Minute); strings.Count(b.logged(), "listening") == before; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			b.Fatal("it does not listen")
+		}
+	}
+}
+
+// launch is start, without waiting for it to listen.
+func (b *broker) launch(stored []stored, env ...string) {
+	b.Helper()
 	b.cmd = exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec "$@"`, "sh",
 		b.program(), "-c", filepath.Join(b.dir, "etc"), "--socket", b.dir + "/socket", "-datapath", "none"}, b.options...)...)
 	b.cmd.Stderr = b.log
@@ -146,17 +158,11 @@ func (b *broker) start(stored []stored, env ...string) {
 	if len(stored) > 0 {
 		b.cmd.Env = append(b.cmd.Env, fmt.Sprint("LISTEN_FDS=", len(stored)), "LISTEN_FDNAMES="+strings.Join(names, ":"))
 	}
-	before := strings.Count(b.logged(), "listening")
 	if err := b.cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
 	for _, s := range stored {
 		s.file.Close()
-	}
-	for end := time.Now().Add(2 * time.Minute); strings.Count(b.logged(), "listening") == before; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			b.Fatal("it does not listen")
-		}
 	}
 }
 
