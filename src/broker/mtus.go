@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"slices"
-
 	"tunneldigger/src/config"
 	"tunneldigger/src/pmtu"
 )
@@ -14,8 +12,20 @@ func MTUs(c *config.Broker) []int {
 	if c.PMTU != 0 {
 		return []int{c.PMTU}
 	}
-	all := append(pmtu.TunnelMTUs(false), pmtu.TunnelMTUs(true)...)
-	slices.Sort(all)
-	slices.Reverse(all)
-	return slices.Compact(all)
+	return Union(pmtu.TunnelMTUs(false), pmtu.TunnelMTUs(true))
+}
+
+// Union gives the sizes of two lists, which have the largest first, as such a list.
+func Union(a, b []int) (all []int) {
+	for len(a) > 0 || len(b) > 0 {
+		from := &a
+		if len(a) == 0 || len(b) > 0 && b[0] > a[0] {
+			from = &b
+		}
+		if n := len(all); n == 0 || all[n-1] != (*from)[0] {
+			all = append(all, (*from)[0])
+		}
+		*from = (*from)[1:]
+	}
+	return all
 }

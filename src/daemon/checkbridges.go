@@ -32,7 +32,7 @@ func CheckBridges(c *config.Config) (notices []string) {
 		for j := range c.Brokers {
 			if s := &c.Brokers[j]; b.Takes(s) {
 				taken = true
-				mtus = append(mtus, broker.MTUs(s)...)
+				mtus = broker.Union(mtus, broker.MTUs(s))
 			}
 		}
 		about := fmt.Sprintf("bridge '%s' (interface %s): no tunnel can ever fit it: ", b.Name, b.Interface)
@@ -40,8 +40,6 @@ func CheckBridges(c *config.Config) (notices []string) {
 		case !taken:
 			notices = append(notices, about+"no broker section that is enabled has its name and ports")
 		case b.MTU != 0 && !slices.Contains(mtus, b.MTU):
-			slices.Sort(mtus)
-			mtus = slices.Compact(mtus)
 			notices = append(notices, fmt.Sprintf("%smtu %d is none of %s", about, b.MTU, strings.Trim(fmt.Sprint(mtus), "[]")))
 		case !used[b]:
 			notices = append(notices, about+"sections that name port, broker or mtu of the same tunnels go before it")

@@ -112,10 +112,10 @@ func TestCheckBridges(t *testing.T) {
 		}}
 	const begin = "bridge '%' (interface br0): no tunnel can ever fit it: "
 	line := func(name, why string) string { return strings.Replace(begin, "%", name, 1) + why }
-	const found = "1280 1326 1346 1376 1396 1402 1418 1422 1426 1438 1446"
+	const found = "1446 1438 1426 1422 1418 1402 1396 1376 1346 1326 1280"
 	want := []string{
 		line("b", "sections that name port, broker or mtu of the same tunnels go before it"),
-		line("c", "mtu 1400 is none of "+strings.Replace(found, "1326", "1312 1326", 1)), line("d", "mtu 1446 is none of 1312"),
+		line("c", "mtu 1400 is none of "+strings.Replace(found, "1326", "1326 1312", 1)), line("d", "mtu 1446 is none of 1312"),
 		line("e", "no broker section that is enabled has its name and ports"), line("f", "mtu 1312 is none of "+found),
 	}
 	if got := CheckBridges(c); !slices.Equal(got, want) {

@@ -4,6 +4,8 @@ package occupant
 
 import (
 	"encoding/binary"
+	"errors"
+	"io/fs"
 	"net/netip"
 	"os"
 	"strconv"
@@ -49,8 +51,8 @@ func (o Occupant) String() string {
 func (l *Look) Of(at netip.AddrPort) Occupant {
 	if !l.listed {
 		l.listed = true
-		l.list("/proc/net/udp")
-		l.list("/proc/net/udp6")
+		l.read("/proc/net/udp")
+		l.read("/proc/net/udp6")
 	}
 	for i := range l.sockets {
 		s := &l.sockets[i]
@@ -79,9 +81,9 @@ func overlap(has, wants netip.Addr) bool {
 	return has.Is6() && !has.Is4In6() && (has == wants.WithZone("") || has.IsUnspecified() || wants.IsUnspecified())
 }
 
-// list reads one of the two tables. Each line has words: number, local address,
+// read reads one of the two tables. Each line has words: number, local address,
 // peer, state, queues, timer, retransmissions, user, time-out, inode (proc(5)).
-func (l *Look) list(path string) {
+func (l *Look) read(path string) {
 	text, _ := os.ReadFile(path)
 	for _, line := range strings.Split(string(text), "\n") {
 		words := strings.Fields(line)
@@ -117,9 +119,9 @@ func parse(word string) (at netip.AddrPort, ok bool) {
 func (l *Look) process(inode string) int {
 	if l.processes == nil {
 		l.processes = make(map[string]int)
-		entries, _ := os.ReadDir("/proc")
-		for _, e := range entries {
-			if pid, err := strconv.Atoi(e.Name()); err == nil {
+		names, _ := list("/proc")
+		for _, name := range names {
+			if pid, err := strconv.Atoi(name); err == nil {
 				l.lookInto(pid)
 			}
 		}
@@ -130,12 +132,12 @@ func (l *Look) process(inode string) int {
 // lookInto notes which sockets a process has open.
 func (l *Look) lookInto(pid int) {
 	folder := "/proc/" + strconv.Itoa(pid) + "/fd"
-	entries, err := os.ReadDir(folder)
-	if err != nil && !os.IsNotExist(err) {
+	names, err := list(folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		l.hidden = true
 	}
-	for _, e := range entries {
-		to, err := os.Readlink(folder + "/" + e.Name())
+	for _, name := range names {
+		to, err := os.Readlink(folder + "/" + name)
 		if err != nil {
 			continue
 		}
@@ -143,6 +145,17 @@ func (l *Look) lookInto(pid int) {
 			l.processes[strings.TrimSuffix(inode, "]")] = pid
 		}
 	}
+}
+
+// list gives the names in a folder. It is not os.ReadDir, which sorts them: that is
+// 10 kB of a router's flash.
+func list(folder string) ([]string, error) {
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Readdirnames(-1)
 }
 
 // userName is the name of a user by number, or the number.
