@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/datapath/fake"
 	"tunneldigger/src/datapath/kernel"
+	"tunneldigger/src/status"
 )
 
 // faked is a daemon whose loop is the test's, over a kernel that is none.
@@ -46,6 +48,13 @@ func (d *Daemon) bring(t *testing.T, peerPort uint16, uuid string) *port {
 	return nil
 }
 
+// shown is what status has of the first tunnel.
+func (d *Daemon) shown() (t status.Tunnel) {
+	r := &reporter{d: d}
+	r.tunnel(&t)
+	return t
+}
+
 // due does what is due at a later time.
 func (d *Daemon) due(after time.Duration) {
 	d.now += after
@@ -71,10 +80,16 @@ func TestTunnelsFollowBridgeSections(t *testing.T) {
 		t.Errorf("%+v, state %+v", l, d.links.State(p.id))
 	}
 	log.await(t, "interface gone: tunnels can't be attached interface=br-b")
+	if shown := d.shown(); shown.Master != "" || !strings.HasPrefix(shown.Unattached, "waits for br-b") {
+		t.Errorf("status has %+v", shown)
+	}
 	b = k.Add("br-b", "bridge", 1300)
 	d.due(3 * time.Second)
 	if l.Master != b.Index || !l.Isolated {
 		t.Errorf("%+v", l)
+	}
+	if shown := d.shown(); shown.Master != "br-b" || shown.Unattached != "" {
+		t.Errorf("status has %+v", shown)
 	}
 	// The section is taken out, another one is for all.
 	d.config.Bridges = d.config.Bridges[:1]

@@ -117,12 +117,8 @@ func (d *Daemon) markHook(s *section, id uint32, serial uint64, r *hook.Result) 
 	d.marks.set(id, m)
 }
 
-// unattached says why a tunnel is attached to nothing, though there are bridge
-// sections; "": it is, or hooks do it.
+// unattached says why a loose tunnel is that.
 func (m *mark) unattached(f *broker.Facts) string {
-	if !m.loose {
-		return ""
-	}
 	return fmt.Sprintf("no bridge section fits MTU %d and port %d", f.MTU, f.Local.Port())
 }
 

@@ -134,10 +134,17 @@ func (r *reporter) tunnel(t *status.Tunnel) bool {
 		*t = status.Tunnel{TunnelInfo: info, Now: d.now, Section: s.config.Name, Hidden: !d.config.Log.Addresses}
 		t.UUID = d.uuid(t.UUID)
 		if p := d.ports.get(info.Tunnel); p != nil && p.section == s {
-			t.Master, t.Traffic = d.links.State(p.id).Attached, p.traffic
+			st := d.links.State(p.id)
+			t.Master, t.Traffic = st.Attached, p.traffic
+			if st.Waits != "" && info.State == "up" {
+				t.Unattached = strings.TrimSuffix("waits for "+st.Waits+": "+st.Failed, ": ")
+			}
 		}
 		m := d.marks.get(&info.Facts)
-		t.Unattached, t.HookFailed = m.unattached(&info.Facts), m.hook
+		if m.loose {
+			t.Unattached = m.unattached(&info.Facts)
+		}
+		t.HookFailed = m.hook
 		return true
 	}
 	return false
