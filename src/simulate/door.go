@@ -50,7 +50,8 @@ func (sv *Server) checkServed(f *broker.Facts) {
 	if delete(d.waits, pair{f.Peer, f.Local}); !waited || !sv.ticking { // it was in the queue, but left that
 		since = now
 	}
-	if now-since > admission.Patience+20*ms {
+	// Each turn before it may have been late.
+	if now-since > admission.Patience+time.Duration(1+sv.room())*20*ms {
 		sv.fail("lets %q wait for %v", f.UUID, now-since)
 	}
 	if sv.denies(f) {
