@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,8 +59,12 @@ func TestHealReboot(t *testing.T) {
 			l.waitTunnels(settle, 0)
 			b = l.broker.StartBroker(config(interval), loadPort)
 			l.healing(s, clients, "rebooted, interval "+interval)
-			if text := b.Call(l.World, "status", "--prometheus"); !strings.Contains(text, fmt.Sprintf("tunneldigger_clients_told_total{broker=\"load\"} %d\n", clients)) {
-				t.Errorf("%d were to be told, each once:\n%s", clients, text)
+			// Each once; one that is slow to hear it may be told again after four seconds.
+			text := b.Call(l.World, "status", "--prometheus")
+			_, told, _ := strings.Cut(text, "tunneldigger_clients_told_total{broker=\"load\"} ")
+			told, _, _ = strings.Cut(told, "\n")
+			if n, err := strconv.Atoi(told); err != nil || n < clients || n > 2*clients {
+				t.Errorf("%q were told, want %d", told, clients)
 			}
 		})
 	}
