@@ -16,7 +16,7 @@ var (
 
 // Request is a tunnel to be made.
 type Request struct {
-	ID, PeerID           uint32 // of the tunnel; ID is this side's name for it everywhere
+	ID, PeerID           uint32 // of the tunnel; ID, 1–65535, is this side's name for it everywhere
 	Session, PeerSession uint32
 	Interface            string         // at most 15 bytes
 	Local, Peer          netip.AddrPort // of the UDP conversation

@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"fmt"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -9,6 +10,7 @@ import (
 )
 
 const (
+	maxID     = 65535
 	maxStrays = 1024 // more small datagrams than a socket can hold
 	maxStray  = 2048 // bytes of one; what is longer is no handshake
 )
@@ -30,6 +32,9 @@ type socket struct {
 
 // Open makes the socket of a tunnel.
 func (s *Sockets) Open(r *Request) (fd int, err error) {
+	if r.ID == 0 || r.ID > maxID {
+		return -1, fmt.Errorf("tunnel ID %d: want 1–%d", r.ID, maxID)
+	}
 	if fd, err = sock.Connect(r.Local, r.Peer, r.Device); err == nil {
 		s.Adopt(r, fd)
 	}

@@ -131,6 +131,16 @@ func TestCreateFailsAtEveryStep(t *testing.T) {
 	}
 }
 
+// The broker has no larger IDs; a table would have to be as long.
+func TestCreateWantsSmallIDs(t *testing.T) {
+	r := newRig(t)
+	for _, id := range []uint32{0, 65536, 3000000000} {
+		if err := r.Create(r.request(id)); err == nil || len(r.kernel.Steps) != 0 {
+			t.Errorf("%d: %v", id, err)
+		}
+	}
+}
+
 // newFD is the lowest descriptor that is free.
 func newFD(t *testing.T) int {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)

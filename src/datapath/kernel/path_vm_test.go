@@ -187,8 +187,10 @@ func TestPathOnARealKernel(t *testing.T) {
 	if ev := next.await(datapath.Destroyed); ev.Tunnel != 100 {
 		t.Errorf("%+v", ev)
 	}
-	// Somebody deletes an interface.
-	ip(t, "link del "+ask(102).Interface)
+	// Somebody deletes a tunnel.
+	if err := h.maker.Delete(102); err != nil {
+		t.Fatal(err)
+	}
 	if ev := next.await(datapath.Lost); ev.Tunnel != 102 {
 		t.Errorf("%+v", ev)
 	}
@@ -199,8 +201,8 @@ func TestPathTaken(t *testing.T) {
 	nltest.Namespace(t)
 	h := open(t)
 	foreign := ask(100)
-	foreign.ID, foreign.PeerID, foreign.Interface = 3000000000, 1, "foreign0"
-	if err := h.Create(foreign); err != nil {
+	foreign.ID, foreign.Interface = 3000000000, "foreign0"
+	if err := makeOver(t, h, foreign); err != nil {
 		t.Fatal(err)
 	}
 	h.up(101, datapath.Want{MTU: 1400})
