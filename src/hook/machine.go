@@ -7,32 +7,46 @@ import (
 	"runtime"
 )
 
-// What ELF calls the processors that Go builds for (e_machine of elf(5)), and which others such a kernel runs, too.
-var machines = map[string][]uint16{
-	"386": {3}, "amd64": {62, 3}, "arm": {40}, "arm64": {183, 40}, "mips": {8}, "mipsle": {8}, "mips64": {8}, "mips64le": {8},
-	"riscv64": {243}, "ppc64": {21, 20}, "ppc64le": {21}, "s390x": {22}, "loong64": {258},
+// machines are what ELF calls our processor and its larger or smaller brother (e_machine of elf(5)): a program of ours may run on the
+// larger one's kernel, and that one runs both. None: it is not known.
+func machines() []uint16 {
+	switch runtime.GOARCH {
+	case "386", "amd64":
+		return []uint16{3, 62}
+	case "arm", "arm64":
+		return []uint16{40, 183}
+	case "mips", "mipsle", "mips64", "mips64le":
+		return []uint16{8}
+	case "riscv64":
+		return []uint16{243}
+	}
+	return nil
 }
 
-// machine tells whether a program is for another processor, or for another system. A 32-bit program of ours may run on a 64-bit kernel:
-// so what the larger brother of our processor would run is not objected to.
+// Ours, as ELF's head has it.
+const (
+	wide    = ^uint(0)>>63 == 1
+	wideELF = 2 // EI_CLASS
+	bigELF  = 2 // EI_DATA
+)
+
+// machine tells whether a program is for another processor, or for another system.
 func machine(path string, head []byte) error {
 	if len(head) < 20 {
 		return fmt.Errorf("%s is only the beginning of a program", path)
 	}
-	var order binary.ByteOrder = binary.LittleEndian
-	if head[5] == 2 {
-		order = binary.BigEndian
+	ours := len(machines()) == 0
+	for _, m := range machines() {
+		ours = ours || m == binary.NativeEndian.Uint16(head[18:])
 	}
-	wide := map[string]string{"386": "amd64", "arm": "arm64"}[runtime.GOARCH]
-	known := append(machines[runtime.GOARCH], machines[wide]...)
-	ours := len(known) == 0
-	for _, m := range known {
-		ours = ours || m == order.Uint16(head[18:])
-	}
-	if big := binary.NativeEndian.Uint16([]byte{0, 1}) == 1; !ours || big != (head[5] == 2) {
+	big := binary.NativeEndian.Uint16([]byte{0, 1}) == 1
+	if !ours || big != (head[5] == bigELF) {
 		return fmt.Errorf("%s is a program for another processor than this machine's (%s)", path, runtime.GOARCH)
 	}
-	if loader := loader(path, order, head[4] == 2); loader != "" {
+	if wide != (head[4] == wideELF) {
+		return nil
+	}
+	if loader := loader(path); loader != "" {
 		if _, err := os.Stat(loader); err != nil {
 			return fmt.Errorf("%s is a program for another system: its loader %s is not there", path, loader)
 		}
@@ -40,37 +54,40 @@ func machine(path string, head []byte) error {
 	return nil
 }
 
-// loader is the dynamic loader that a program names (PT_INTERP of elf(5)), "" for one that needs none.
-func loader(path string, order binary.ByteOrder, wide bool) string {
+// loader is the dynamic loader that a program of our kind names (PT_INTERP of elf(5)), "" for one that needs none.
+func loader(path string) string {
 	file, err := os.Open(path)
 	if err != nil {
 		return ""
 	}
 	defer file.Close()
-	var head [64]byte
-	if _, err := file.ReadAt(head[:52], 0); err != nil {
-		return ""
+	number := func(b []byte) int64 { // an address or size
+		if wide {
+			return int64(binary.NativeEndian.Uint64(b))
+		}
+		return int64(binary.NativeEndian.Uint32(b))
 	}
-	_, _ = file.ReadAt(head[52:], 52)
-	at, size, count := int64(order.Uint32(head[28:])), int64(order.Uint16(head[42:])), int64(order.Uint16(head[44:]))
+	headers, sizes, offset, length, head, part := 28, 42, 4, 16, 52, 32
 	if wide {
-		at, size, count = int64(order.Uint64(head[32:])), int64(order.Uint16(head[54:])), int64(order.Uint16(head[56:]))
+		headers, sizes, offset, length, head, part = 32, 54, 8, 32, 64, 56
 	}
 	const interpreter = 3
-	var part [56]byte
+	var buffer [64]byte
+	if _, err := file.ReadAt(buffer[:head], 0); err != nil {
+		return ""
+	}
+	at, count := number(buffer[headers:]), binary.NativeEndian.Uint16(buffer[sizes+2:])
 	for i := range min(count, 64) {
-		if n, _ := file.ReadAt(part[:], at+i*size); n < 32 || order.Uint32(part[:]) != interpreter {
-			continue
-		}
-		begin, length := int64(order.Uint32(part[4:])), int64(order.Uint32(part[16:]))
-		if wide {
-			begin, length = int64(order.Uint64(part[8:])), int64(order.Uint64(part[32:]))
-		}
-		name := make([]byte, min(max(length, 1), 256)-1) // without the 0 at its end
-		if _, err := file.ReadAt(name, begin); err != nil {
+		if _, err := file.ReadAt(buffer[:part], at+int64(i)*int64(part)); err != nil {
 			return ""
 		}
-		return string(name)
+		if binary.NativeEndian.Uint32(buffer[:]) == interpreter {
+			name := make([]byte, min(max(number(buffer[length:]), 1), 256)-1) // without the 0 at its end
+			if _, err := file.ReadAt(name, number(buffer[offset:])); err != nil {
+				return ""
+			}
+			return string(name)
+		}
 	}
 	return ""
 }
