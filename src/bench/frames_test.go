@@ -61,8 +61,9 @@ func (b *bed) tunnels(what lift, at netip.AddrPort, n int, measure func() error)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.gone()
-	b.world.Wait(time.Minute, "all tunnels are gone", func() bool { return b.server.Run("ip", "l2tp", "show", "tunnel") == "" })
+	b.world.Wait(3*time.Minute, "all tunnels are gone", func() bool {
+		return len(b.server.LinkNames("l2tp")) == 0 && b.server.Run("ip", "l2tp", "show", "tunnel") == ""
+	})
 }
 
 // What the kernel takes to send a frame for everybody to a bridge with so many tunnels: it is copied for each. The copies end
