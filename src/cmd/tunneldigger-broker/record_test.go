@@ -6,7 +6,9 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/loopback"
+	"tunneldigger/src/tlv"
 	"tunneldigger/src/wire"
 )
 
@@ -152,6 +155,14 @@ func TestCrashWithARecordThatDoesNotFit(t *testing.T) {
 				b.Fatal(err)
 			}
 		}, "the record of tunnels is thrown away file=", 0},
+		"of another boot": {func(b *broker, f *os.File) {
+			restate(b, f, func(dst []byte) []byte { return tlv.AppendString(dst, 1, "another") })
+		},
+			"error=\"it is of another boot\"", 0},
+		"old": {func(b *broker, f *os.File) {
+			restate(b, f, func(dst []byte) []byte { return tlv.AppendTime(dst, 5, 1) })
+		},
+			"tunnels_made_again=0 tunnels_lost=2 because=\"2 older than tunnel_timeout\"", 0},
 		"another port": {func(b *broker, _ *os.File) {
 			b.port = int(loopback.Port(b.T))
 			b.configure("")
@@ -210,6 +221,22 @@ func spoil(b *broker, f *os.File, id int64, text string) {
 		b.Fatalf("tunnel %d is not in the record", id)
 	}
 	if _, err := f.WriteAt([]byte{'x'}, id*512+int64(bytes.Index(slot, []byte(text)))); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// restate adds a field to the record of the process, which overrides the one that is there.
+func restate(b *broker, f *os.File, field func([]byte) []byte) {
+	b.Helper()
+	slot := make([]byte, 512)
+	if _, err := f.ReadAt(slot, 0); err != nil {
+		b.Fatal(err)
+	}
+	record := field(slot[6 : 6+binary.BigEndian.Uint16(slot)])
+	sum := fnv.New32a()
+	sum.Write(record)
+	slot = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint16(nil, uint16(len(record))), sum.Sum32())
+	if _, err := f.WriteAt(append(slot, record...), 0); err != nil {
 		b.Fatal(err)
 	}
 }
