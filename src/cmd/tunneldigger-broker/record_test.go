@@ -123,6 +123,9 @@ func TestCrashWithoutSystemd(t *testing.T) {
 	check("after an upgrade and a crash")
 	begun.probe()
 	late.probe()
+	b.hears("late", "session.up", "session.down", "session.up")
+	b.hears("begun", "session.up", "session.down", "session.up")
+	b.hears("node7", "session.up", "session.pre-down", "session.down") // once, however often
 
 	// An orderly end leaves nothing.
 	if err := b.cmd.Process.Signal(unix.SIGTERM); err != nil {
