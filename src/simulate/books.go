@@ -30,9 +30,12 @@ type record struct {
 	last    config.Event
 	preDown bool // session.pre-down has ended
 	silent  bool // it was closed before it was up
-	beating bool
-	beat    time.Duration // of the last KEEPALIVE, or of set-up
-	answer  []byte        // TUNNEL as it was first sent
+	again   bool // it is made again after a crash, and not up yet
+	// session.down of its interface before has not ended yet
+	mourning bool
+	beating  bool
+	beat     time.Duration // of the last KEEPALIVE, or of set-up
+	answer   []byte        // TUNNEL as it was first sent
 }
 
 // stands reports whether the client has its answer and nothing has ended the tunnel.
@@ -49,7 +52,7 @@ func (sv *Server) mayAnswer(serial uint64) {
 // there is no other end.
 func (sv *Server) gone(serial uint64) {
 	if r := sv.records[serial]; r != nil && r.silent {
-		sv.forget(r)
+		sv.notRemade(r)
 	}
 }
 
@@ -75,7 +78,7 @@ func (sv *Server) forget(r *record) {
 // undecided says that the core is about to hear something after which it may
 // forget a tunnel without a word.
 func (sv *Server) undecided(serial uint64) {
-	if r := sv.records[serial]; r != nil {
+	if r := sv.records[serial]; r != nil && !r.again { // else it is told of
 		r.stage, sv.doubtful = failing, r
 	}
 }
@@ -94,14 +97,19 @@ func (sv *Server) note(e *broker.Effect) {
 	}
 	switch e.Note {
 	case broker.NoteUp:
-		move(answered, up)
+		if move(answered, up); r != nil {
+			r.again = false
+		}
 		if o := sv.checkThere(e, "is up"); o != nil && !o.up {
 			sv.fail("takes tunnel %d for up", e.Tunnel)
 		}
 	case broker.NoteClosed:
-		if r != nil && r.stage == answered {
+		switch {
+		case r != nil && r.stage == answered:
 			r.stage, r.silent = closing, true
-		} else {
+		case r != nil && r.again && r.stage == creating:
+			sv.notRemade(r)
+		default:
 			move(up, closing)
 		}
 		switch e.Reason {

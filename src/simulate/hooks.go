@@ -59,6 +59,9 @@ func (sv *Server) checkHook(e *broker.Effect) {
 		sv.name(e.Tunnel, r)
 		return
 	}
+	if sv.checkMourning(e, r) {
+		return
+	}
 	ok := r != nil
 	switch {
 	case !ok:
@@ -91,7 +94,7 @@ func (sv *Server) checkHookRuns(e *broker.Effect) {
 			sv.fail("runs %v without the interface of tunnel %d", e.Hook, e.Tunnel)
 		}
 	case config.EventSessionDown:
-		if exists {
+		if r := sv.records[e.Serial]; exists && !(r != nil && r.mourning) {
 			sv.fail("runs %v with the interface of tunnel %d", e.Hook, e.Tunnel)
 		}
 	}
@@ -108,7 +111,9 @@ func (sv *Server) hookDone(e *broker.Effect) {
 		case config.EventSessionPreDown:
 			r.preDown = true
 		case config.EventSessionDown:
-			sv.forget(r)
+			if r.mourning = false; r.stage == down {
+				sv.forget(r)
+			}
 		}
 	}
 	sv.handle(ev)

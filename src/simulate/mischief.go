@@ -11,11 +11,13 @@ import (
 func (f *Fleet) mischief() {
 	sv, n := f.servers[f.Random.IntN(len(f.servers))], f.nodes[f.Random.IntN(len(f.nodes))]
 	soon := func(do func()) { f.After(f.upTo(10*s), do) }
-	switch f.Random.IntN(24) {
+	switch f.Random.IntN(26) {
 	case 18, 19, 20:
 		f.reconfigure(sv)
 	case 0:
 		sv.Kill(f.upTo(20 * s))
+	case 24, 25:
+		sv.Crash(f.upTo(20 * s))
 	case 21:
 		sv.Move(f.upTo(2 * s))
 	case 22, 23:

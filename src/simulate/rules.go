@@ -21,13 +21,13 @@ func (sv *Server) checkCreate(e *broker.Effect) {
 		if sv.noOld && e.Session == 1 {
 			sv.fail("makes a tunnel for an old client, which this kernel can't serve")
 		}
-	} else if r.stage != verifying && r.stage != failing {
+	} else if r.stage != verifying && r.stage != failing && !r.again {
 		sv.fail("makes tunnel %d again", e.Tunnel)
 	}
 	fresh := sv.names[e.Tunnel] != r // else it was given while it was verified
 	if r.stage == failing {          // it is tried again; there may be another policy since
 		delete(sv.names, r.Tunnel)
-	} else {
+	} else if !r.again {
 		sv.checkAlone(e)
 	}
 	sv.name(e.Tunnel, r)

@@ -259,7 +259,24 @@ func TestRestart(t *testing.T) {
 	if n := connected(nodes); n != 50 {
 		t.Errorf("%d clients are connected again", n)
 	}
-	// Killed, it tells nobody: they find out by its silence.
+	// Crashed, it has them again, and they notice nothing, also where the kernel still has the ones before.
+	before := make(map[*Node]uint64)
+	for _, n := range nodes {
+		before[n] = n.machine.Stats().Established
+	}
+	for _, away := range []time.Duration{2 * s, ms} {
+		sv.Crash(away)
+		run(t, w, 10*s)
+		if n := connected(nodes); n != 50 {
+			t.Errorf("%d clients are connected %v after a crash", n, away)
+		}
+	}
+	for _, n := range nodes {
+		if now := n.machine.Stats().Established; now != before[n] {
+			t.Errorf("client %q has set up %d tunnels, %d before the crash", n.Client.UUID, now, before[n])
+		}
+	}
+	// Killed without a record, it tells nobody: they find out by its silence.
 	sv.Kill(2 * s)
 	run(t, w, 80*s)
 	if n := connected(nodes); n != 50 {

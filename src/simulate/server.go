@@ -32,6 +32,9 @@ type Server struct {
 	out     []broker.Effect
 	alive   bool
 	life    int           // counts the processes
+	left    [][]byte      // by one that crashed, of its tunnels
+	leftAt  time.Duration // when it did
+	ending  map[uint32]bool
 	wake    time.Duration // when the next Tick is planned, 0: it is not
 
 	coreOptions broker.Options
@@ -61,6 +64,7 @@ func (w *World) AddServer(c config.Broker, o ServerOptions) *Server {
 	if o.MTU == 0 {
 		o.MTU = 1500
 	}
+	c.Ports = []uint16{53}
 	sv := &Server{
 		V4:    netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, n}), 53),
 		V6:    netip.AddrPortFrom(netip.AddrFrom16(v6), 53),
@@ -91,6 +95,7 @@ func (sv *Server) start() {
 	sv.keys = sv.options.Keys
 	sv.door.open()
 	sv.trace("starts")
+	sv.remake()
 }
 
 // Kill ends the process without a word; another one starts after a while. The
@@ -98,6 +103,7 @@ func (sv *Server) start() {
 func (sv *Server) Kill(away time.Duration) {
 	if sv.alive {
 		sv.trace("is killed")
+		sv.left = nil
 		sv.end(away)
 	}
 }
@@ -118,6 +124,7 @@ func (sv *Server) Stop(away time.Duration) {
 		return
 	}
 	sv.trace("is told to stop")
+	sv.left = nil
 	sv.handle(broker.Event{Kind: broker.EventStop})
 	deadline := sv.world.now + 150*s
 	var wait func()
