@@ -63,7 +63,7 @@ go:
 test: test-unit test-native test-sim test-386 test-mips test-vm test-vm-386
 
 test-unit: go
-	@$(NEED) busybox-static lua5.1
+	@$(NEED) busybox-static lua5.1 tmux
 	$(GO) test ./src/...
 
 # What takes root, network namespaces and /dev/net/tun, but no other kernel.
@@ -81,17 +81,17 @@ soak: go
 # What runs side by side, under the race detector, which takes a C compiler. The core has no goroutines (src/architecture holds it to that) and
 # would take longer than all the rest; a few simulated networks at once show whether its packages share anything.
 test-race: go
-	@$(NEED) gcc libc6-dev busybox-static lua5.1
+	@$(NEED) gcc libc6-dev busybox-static lua5.1 tmux
 	CGO_ENABLED=1 $(GO) test -race -vet=off $$($(GO) list ./src/... | grep -Ev '/src/(broker|simulate)$$')
 	CGO_ENABLED=1 $(GO) test -race -vet=off ./src/simulate -seeds 20
 
 test-386: go
-	@$(NEED) busybox-static lua5.1
+	@$(NEED) busybox-static lua5.1 tmux
 	GOARCH=386 $(GO) test ./src/...
 
 # 32 bits and big-endian, under emulation.
 test-mips: go
-	@$(NEED) qemu-user-static busybox-static lua5.1
+	@$(NEED) qemu-user-static busybox-static lua5.1 tmux
 	GOARCH=mips $(GO) test -exec qemu-mips-static $$($(GO) list ./src/... | grep -v /simulate)
 	GOARCH=mips $(GO) test -exec qemu-mips-static ./src/simulate -seeds 20
 
@@ -152,7 +152,7 @@ lint: go
 	@echo gofmt; files=$$(gofmt -l src); [ -z "$$files" ] || { echo "gofmt -w would change:"; echo "$$files"; exit 1; }
 	$(GO) vet ./src/...
 	$(GO) vet -tags 'vm demo bench packages wireshark native' ./src/...
-	GOARCH=mips $(GO) vet ./src/...
+	GOARCH=mips $(GO) vet -tags router ./src/...
 	$(GO) run $(STATICCHECK) ./src/...
 	$(GO) run $(STATICCHECK) -tags 'vm demo bench packages wireshark native' ./src/...
 	@find src files openwrt .ci -type f -exec awk 'FNR == 1 && /^#!.*sh/ {print FILENAME} {nextfile}' {} + 2>/dev/null | \
@@ -164,7 +164,7 @@ size: go
 	over=0; \
 	for arch in mips mipsle arm arm64 amd64 386 riscv64 mips64; do \
 		file=build/size/tunneldigger-broker-$$arch; \
-		$(FLAGS); GOARCH=$$arch $(GOBUILD) -o $$file ./src/cmd/tunneldigger-broker || exit 1; \
+		$(FLAGS); GOARCH=$$arch $(GOBUILD) -tags router -o $$file ./src/cmd/tunneldigger-broker || exit 1; \
 		raw=$$(wc -c <$$file); packed=$$(gzip -9c $$file | wc -c); \
 		printf '%-9s %10d %10d %10d\n' $$arch $$raw $$packed $$(xz -9c $$file | wc -c); \
 		most=$(SIZE_RAW); [ $$arch != mips64 ] || most=$(SIZE_MIPS64); \

@@ -12,7 +12,7 @@ const (
 )
 
 // pure packages take their clock, randomness, input and output from their caller.
-var pure = []string{"wire", "cookie", "tlv", "admission", "pmtu", "broker", "config", "client", "simulate", "status", "offload"}
+var pure = []string{"wire", "cookie", "tlv", "admission", "pmtu", "broker", "config", "client", "simulate", "status", "offload", "live"}
 
 // may tells which packages of the tree a package may import: one direction, from cmd down to the pure ones.
 var may = map[string][]string{
@@ -27,6 +27,7 @@ var may = map[string][]string{
 	"client":    {"wire", "pmtu"},
 	"status":    {"broker"},
 	"offload":   {},
+	"live":      {},
 	"simulate":  {"wire", "cookie", "admission", "pmtu", "config", "broker", "client"},
 
 	// The adapters, each to one part of the system.
@@ -63,7 +64,7 @@ var may = map[string][]string{
 	"agent":                   {"wire", "client", "datapath", "datapath/kernel", "link", "sock", "poll", "hook", "logline", "resolve"},
 	"web":                     {"control"},
 	"cmd/tunneldigger-web":    {"control", "web"},
-	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/file", "hook", "logline", "probe", "control", "resolve", "gate", "survive", "daemon"},
+	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/file", "hook", "logline", "probe", "control", "live", "resolve", "gate", "survive", "daemon"},
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},
 
 	// For tests only.

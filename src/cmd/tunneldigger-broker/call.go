@@ -13,6 +13,9 @@ const silence = time.Minute
 
 // call has the running broker carry out a command and prints what it answers.
 func (o *options) call() int {
+	if o.seconds != 0 {
+		return o.watch()
+	}
 	words := []string{o.command}
 	if o.word != "" {
 		words = append(words, o.word)
@@ -32,6 +35,9 @@ func (o *options) call() int {
 	}
 	if _, err := o.out.Write(body); err != nil {
 		return o.fault(err)
+	}
+	if o.wait {
+		return o.awaitDrained()
 	}
 	return exitFine
 }

@@ -39,15 +39,18 @@ const usage = `tunneldigger-broker serves L2TPv3 tunnels to Tunneldigger clients
   tunneldigger-broker probe [-u UUID] HOST[:PORT]
                                              ask a broker from outside: usage, cookie and,
                                              with -u, a full set-up
-  tunneldigger-broker status [--json | --prometheus [--tunnels]]
+  tunneldigger-broker status [--json | --prometheus [--tunnels] | --watch [SECONDS]]
                                              what the running broker does; the metrics have
-                                             a series for every tunnel only with --tunnels
+                                             a series for every tunnel only with --tunnels;
+                                             --watch goes on, with rates (every 2 seconds),
+                                             but not in OpenWrt's package
   tunneldigger-broker reload                 read the configuration again; tunnels stay
   tunneldigger-broker upgrade                replace the running program by the installed
                                              one; tunnels stay
-  tunneldigger-broker drain [off | --close-rate N]
+  tunneldigger-broker drain [off | [--close-rate N] [--wait]]
                                              take no new tunnels and report full usage; what
-                                             stands stays, or N tunnels a minute are closed
+                                             stands stays, or N tunnels a minute are closed;
+                                             --wait shows how far it is, until none is left
   tunneldigger-broker kick TUNNEL_ID|UUID    close one tunnel, or those of one UUID
   tunneldigger-broker --version | --help
 

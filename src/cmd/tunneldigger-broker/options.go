@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tunneldigger/src/control"
@@ -23,6 +24,8 @@ type options struct {
 	format    string // of status: "", json or prometheus
 	rate      string // with which drain closes tunnels
 	tunnels   bool   // a series for every tunnel
+	seconds   int    // between two looks of status --watch, 0: once only
+	wait      bool   // drain ends when no tunnel is left
 	priority  bool
 	syslog    bool
 	dependent bool                    // ends with its parent
@@ -62,6 +65,22 @@ func parse(args []string) (*options, error) {
 			continue
 		case "tunnels":
 			o.tunnels = true
+			continue
+		case "watch":
+			if !given && len(args) > 0 && strings.Trim(args[0], "0123456789") == "" && args[0] != "" {
+				value, args, given = args[0], args[1:], true
+			}
+			o.seconds = watchEvery
+			if given {
+				n, err := strconv.Atoi(value)
+				if err != nil || n < 1 || n > 3600 {
+					return nil, fmt.Errorf("--watch %s: want seconds, 1–3600", value)
+				}
+				o.seconds = n
+			}
+			continue
+		case "wait":
+			o.wait = true
 			continue
 		case "start":
 			o.starts = true
@@ -133,6 +152,10 @@ func (o *options) arrange(words []string) error {
 		return fmt.Errorf("--close-rate is for drain, and not for drain off")
 	case o.format != "" && o.command != "status":
 		return fmt.Errorf("--%s is for status", o.format)
+	case o.seconds != 0 && (o.command != "status" || o.format != ""):
+		return fmt.Errorf("--watch is for status, without --json and --prometheus")
+	case o.wait && (o.command != "drain" || o.word != ""):
+		return fmt.Errorf("--wait is for drain, and not for drain off")
 	case o.starts && o.command != "check":
 		return fmt.Errorf("--start is for check")
 	case o.tunnels && o.format != "prometheus":
