@@ -151,13 +151,13 @@ func (d *Daemon) gone(p *port, why datapath.EventKind) {
 }
 
 func (d *Daemon) wishFailed(p *port, ev *datapath.Event) {
-	about := append(d.aboutPort(p), "error", ev.Err)
+	about := d.aboutPort(p)
 	switch {
 	case ev.Kind == datapath.MTUFailed && d.quiet.allow(d.now, "mtu"):
-		d.log.Error("can't change a tunnel's MTU", append(about, "mtu", ev.Want.MTU)...)
+		d.log.Error("can't change a tunnel's MTU", append(about, "mtu", ev.Want.MTU, "error", ev.Err)...)
 	case ev.Kind == datapath.AttachFailed && d.quiet.allow(d.now, "move"):
-		d.log.Error("can't bring a tunnel to its bridge", append(about, "master", ev.Want.Bridge)...)
+		d.log.Error("can't bring a tunnel to its bridge", append(about, "master", ev.Want.Bridge, "error", ev.Err)...)
 	case ev.Kind == datapath.LimitFailed && d.quiet.allow(d.now, "shape"):
-		d.log.Error("can't limit a tunnel's bandwidth", append(about, "kbit", ev.Want.Kbit)...)
+		d.log.Error("can't limit a tunnel's bandwidth", append(about, "kbit", ev.Want.Kbit, "error", ev.Err)...)
 	}
 }

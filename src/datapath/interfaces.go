@@ -61,8 +61,11 @@ type iface struct {
 	queued bool          // it is among those to try again
 	at     time.Duration // when
 	gap    time.Duration // how long it waits then
-	told   [LimitFailed + 1]string
+	told   *failures     // what was said of it last, nil: that all is well
 }
+
+// failures are the words for each kind of failure, "" where there is none.
+type failures [LimitFailed - MTUFailed + 1]string
 
 // New makes an Interfaces that can be given tunnels, and do nothing about them
 // until it is open.
@@ -206,11 +209,18 @@ func (s *Interfaces) apply(now time.Duration, i *iface) {
 // is something to try again. What waits for a master is done when that comes.
 func (s *Interfaces) try(i *iface, kind EventKind, err error) bool {
 	if err == nil || errors.Is(err, errAway) {
-		i.told[kind] = ""
+		if i.told != nil {
+			if i.told[kind-MTUFailed] = ""; *i.told == (failures{}) {
+				i.told = nil
+			}
+		}
 		return false
 	}
-	if words := err.Error(); words != i.told[kind] {
-		i.told[kind] = words
+	if i.told == nil {
+		i.told = new(failures)
+	}
+	if words := err.Error(); words != i.told[kind-MTUFailed] {
+		i.told[kind-MTUFailed] = words
 		s.tell(Event{Kind: kind, Tunnel: i.id, Want: i.want, Err: err})
 	}
 	return true
@@ -267,10 +277,8 @@ func (s *Interfaces) State(id uint32) State {
 	if i.want.Bridge != i.is.Bridge {
 		st.Waits = i.want.Bridge
 	}
-	for _, words := range i.told {
-		if st.Failed == "" {
-			st.Failed = words
-		}
+	for kind := 0; i.told != nil && st.Failed == "" && kind < len(i.told); kind++ {
+		st.Failed = i.told[kind]
 	}
 	return st
 }
