@@ -27,8 +27,8 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.6.1
 # For mips Go lays out for pages of 64 kB, which fills a file with up to 190 kB of nothing; its kernels have 4, at most 16.
 FLAGS   := inline= round=; case $$arch in mips|mipsle|arm) inline=-gcflags=all=-l ;; esac; case $$arch in mips*) round='-R 0x4000' ;; esac
 GOBUILD := $(GO) build -trimpath -buildvcs=false $$inline -ldflags "-s -w $$round -X main.version=$(VERSION)"
-NEED    := src/e2e/vm/need
-VM      := src/e2e/vm/run
+NEED    := src/test/e2e/vm/need
+VM      := src/test/e2e/vm/run
 COMMANDS := tunneldigger-broker tunneldigger-client
 
 # Size budget in bytes: the stripped program, and, where flash counts, the same as gzip -9 packs it (as an .ipk does).
@@ -72,18 +72,18 @@ test-native: build
 
 # Two thousand simulated networks, each with its own faults.
 test-sim: go
-	$(GO) test ./src/simulate -seeds 2000
+	$(GO) test ./src/test/simulate -seeds 2000
 
 # Ten thousand simulated hours; half an hour on two processors.
 soak: go
-	$(GO) test ./src/simulate -run '^TestFleet$$' -v -timeout 0 -hours 10000
+	$(GO) test ./src/test/simulate -run '^TestFleet$$' -v -timeout 0 -hours 10000
 
 # What runs side by side, under the race detector, which takes a C compiler. The core has no goroutines (src/architecture holds it to that) and
 # would take longer than all the rest; a few simulated networks at once show whether its packages share anything.
 test-race: go
 	@$(NEED) gcc libc6-dev busybox-static lua5.1 tmux
-	CGO_ENABLED=1 $(GO) test -race -vet=off $$($(GO) list ./src/... | grep -Ev '/src/(broker|simulate)$$')
-	CGO_ENABLED=1 $(GO) test -race -vet=off ./src/simulate -seeds 20
+	CGO_ENABLED=1 $(GO) test -race -vet=off $$($(GO) list ./src/... | grep -Ev '/src/(broker|test/simulate)$$')
+	CGO_ENABLED=1 $(GO) test -race -vet=off ./src/test/simulate -seeds 20
 
 test-386: go
 	@$(NEED) busybox-static lua5.1 tmux
@@ -93,21 +93,21 @@ test-386: go
 test-mips: go
 	@$(NEED) qemu-user-static busybox-static lua5.1 tmux
 	GOARCH=mips $(GO) test -exec qemu-mips-static $$($(GO) list ./src/... | grep -v /simulate)
-	GOARCH=mips $(GO) test -exec qemu-mips-static ./src/simulate -seeds 20
+	GOARCH=mips $(GO) test -exec qemu-mips-static ./src/test/simulate -seeds 20
 
 # On Debian's default kernel in full, then on a second one, with smaller numbers, what depends on the kernel.
 KERNELS := Kernel|Library|Group|LinkLocal|ErrorQueue|OneTunnel|PathMTU|Limit|LoadNothingLost|LoadAllAtOnce|Identity|Upgrade
 test-vm: build
-	src/e2e/vm/test '$(RUN)'
+	src/test/e2e/vm/test '$(RUN)'
 ifndef VM_KERNEL
-	VM_KERNEL=6.12 src/e2e/vm/test -short '$(if $(filter .,$(RUN)),$(KERNELS),$(RUN))'
+	VM_KERNEL=6.12 src/test/e2e/vm/test -short '$(if $(filter .,$(RUN)),$(KERNELS),$(RUN))'
 endif
 
 # Programs of 32 bits, as most routers have, on a kernel: an x86-64 one runs them as well.
 WORD32 := ^Test(OneTunnel|Foreign|Privileges|Status|Reload|Upgrade|LoadAllAtOnce)$$
 test-vm-386: go
 	@arch=386; $(FLAGS); for command in $(COMMANDS); do GOARCH=386 $(GOBUILD) -o build/386/$$command ./src/cmd/$$command || exit 1; done
-	E2E_PROGRAMS=build/386 src/e2e/vm/test -short '$(if $(filter .,$(RUN)),$(WORD32),$(RUN))'
+	E2E_PROGRAMS=build/386 src/test/e2e/vm/test -short '$(if $(filter .,$(RUN)),$(WORD32),$(RUN))'
 
 packages: go
 	@GO=$(GO) src/packaging/build $(ARCH)
@@ -132,14 +132,14 @@ test-packages: go
 # Target-specific, so that the clock starts when make does.
 demo: BEGAN := $(shell date +%s)
 demo: build
-	@$(GO) test -c -trimpath -buildvcs=false -tags 'vm demo' -o build/demo.test ./src/e2e
-	@build/demo.test -test.list '^TestDemo$$' | grep -q TestDemo || { echo "make: TestDemo is gone from src/e2e"; exit 1; }
+	@$(GO) test -c -trimpath -buildvcs=false -tags 'vm demo' -o build/demo.test ./src/test/e2e
+	@build/demo.test -test.list '^TestDemo$$' | grep -q TestDemo || { echo "make: TestDemo is gone from src/test/e2e"; exit 1; }
 	@echo "Booting Linux in an emulated machine. Nothing outside it is changed."
 	@VM_TIMEOUT=600 $(VM) build/demo.test -test.run '^TestDemo$$' -test.timeout 590s
 	@echo "It took $$(($$(date +%s) - $(BEGAN))) s, with build and boot."
 
 build/bench.test: build
-	@$(GO) test -c -trimpath -buildvcs=false -tags 'vm bench' -o build/bench.test ./src/bench
+	@$(GO) test -c -trimpath -buildvcs=false -tags 'vm bench' -o build/bench.test ./src/test/bench
 
 bench-native: build/bench.test
 	@build/bench.test -test.run '^TestNative' -test.timeout 300s

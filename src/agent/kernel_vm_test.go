@@ -20,7 +20,7 @@ import (
 	"tunneldigger/src/client"
 	"tunneldigger/src/l2tp"
 	"tunneldigger/src/link"
-	"tunneldigger/src/nl/nltest"
+	"tunneldigger/src/test/nltest"
 	"tunneldigger/src/wire"
 )
 

@@ -12,23 +12,23 @@ const (
 )
 
 // pure packages take their clock, randomness, input and output from their caller.
-var pure = []string{"wire", "cookie", "tlv", "admission", "pmtu", "broker", "config", "client", "simulate", "status", "offload", "live"}
+var pure = []string{"wire", "cookie", "tlv", "admission", "pmtu", "broker", "config", "client", "test/simulate", "status", "offload", "live"}
 
 // may tells which packages of the tree a package may import: one direction, from cmd down to the pure ones.
 var may = map[string][]string{
 	// The pure ones.
-	"wire":      {},
-	"cookie":    {},
-	"tlv":       {},
-	"admission": {"wire", "config"},
-	"pmtu":      {"wire", "tlv"},
-	"config":    {},
-	"broker":    {"wire", "cookie", "admission", "pmtu", "config", "tlv"},
-	"client":    {"wire", "pmtu"},
-	"status":    {"broker"},
-	"offload":   {},
-	"live":      {},
-	"simulate":  {"wire", "cookie", "admission", "pmtu", "config", "broker", "client"},
+	"wire":          {},
+	"cookie":        {},
+	"tlv":           {},
+	"admission":     {"wire", "config"},
+	"pmtu":          {"wire", "tlv"},
+	"config":        {},
+	"broker":        {"wire", "cookie", "admission", "pmtu", "config", "tlv"},
+	"client":        {"wire", "pmtu"},
+	"status":        {"broker"},
+	"offload":       {},
+	"live":          {},
+	"test/simulate": {"wire", "cookie", "admission", "pmtu", "config", "broker", "client"},
 
 	// The adapters, each to one part of the system.
 	"nl":       {},
@@ -68,21 +68,21 @@ var may = map[string][]string{
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},
 
 	// For tests only.
-	"loopback":      {},
-	"nl/nltest":     {},
+	"test/loopback": {},
+	"test/nltest":   {},
 	"datapath/fake": {"nl", "l2tp", "link"},
 	"architecture":  {},
-	"bench":         {},
+	"test/bench":    {},
 	"packaging":     {},
-	"swarm":         {"wire", "client", "sock", "poll"},
+	"test/swarm":    {"wire", "client", "sock", "poll"},
 	"wire/vectors":  {"wire", "client", "cookie", "config", "broker"},
-	"e2e":           {"wire", "client", "swarm"},
+	"test/e2e":      {"wire", "client", "test/swarm"},
 }
 
 // heavy packages cost more flash than they are worth; those in routerless, which never get to a router, may have them.
 var heavy = []string{"net", "net/http", "encoding/json", "regexp", "text/template", "html/template", "log/slog"}
 
-var routerless = []string{"web", "cmd/tunneldigger-web", "e2e", "wire/vectors"}
+var routerless = []string{"web", "cmd/tunneldigger-web", "test/e2e", "wire/vectors"}
 
 // forbidden tells whether a pure package may not import the package of that path.
 func forbidden(path string) bool {

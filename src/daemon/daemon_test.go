@@ -16,7 +16,7 @@ import (
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/logline"
-	"tunneldigger/src/loopback"
+	"tunneldigger/src/test/loopback"
 	"tunneldigger/src/wire"
 )
 

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tunneldigger/src/nl/nltest"
+	"tunneldigger/src/test/nltest"
 )
 
 func open(t *testing.T) *Conn {

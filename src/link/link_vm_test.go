@@ -13,7 +13,7 @@ import (
 
 	"tunneldigger/src/l2tp"
 	"tunneldigger/src/nl"
-	"tunneldigger/src/nl/nltest"
+	"tunneldigger/src/test/nltest"
 )
 
 func open(t *testing.T) *Conn {

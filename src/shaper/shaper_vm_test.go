@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/nl"
-	"tunneldigger/src/nl/nltest"
+	"tunneldigger/src/test/nltest"
 )
 
 // open makes a network namespace with an interface, which needs the module dummy.

@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tunneldigger/src/loopback"
+	"tunneldigger/src/test/loopback"
 	"tunneldigger/src/tlv"
 	"tunneldigger/src/wire"
 )

@@ -15,8 +15,8 @@ import (
 
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/link"
-	"tunneldigger/src/nl/nltest"
 	"tunneldigger/src/shaper"
+	"tunneldigger/src/test/nltest"
 )
 
 // host is a Path on a real kernel, in a namespace of its own, and what looks at what it did.

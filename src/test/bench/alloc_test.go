@@ -14,7 +14,7 @@ import (
 	"tunneldigger/src/config"
 	"tunneldigger/src/daemon"
 	"tunneldigger/src/logline"
-	"tunneldigger/src/loopback"
+	"tunneldigger/src/test/loopback"
 	"tunneldigger/src/wire"
 )
 

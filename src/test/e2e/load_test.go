@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"tunneldigger/src/l2tp"
-	"tunneldigger/src/swarm"
+	"tunneldigger/src/test/swarm"
 )
 
 const loadPort = 8942

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"tunneldigger/src/swarm"
+	"tunneldigger/src/test/swarm"
 	"tunneldigger/src/wire"
 )
 

@@ -28,7 +28,7 @@ func play(seed uint64, trace bool) (lines []string, lasted time.Duration, err er
 
 // TestFleet tries many worlds. A seed that fails does so every time:
 //
-//	go test ./src/simulate -run TestFleet -seed N
+//	go test ./src/test/simulate -run TestFleet -seed N
 func TestFleet(t *testing.T) {
 	if *seed != 0 {
 		lines, _, err := play(*seed, true)
@@ -60,7 +60,7 @@ func TestFleet(t *testing.T) {
 				lasted.Add(int64(took))
 				if err != nil {
 					failed.Add(1)
-					t.Errorf("seed %d: %v\nTo see it: go test ./src/simulate -run TestFleet -seed %d", seed, err, seed)
+					t.Errorf("seed %d: %v\nTo see it: go test ./src/test/simulate -run TestFleet -seed %d", seed, err, seed)
 				}
 			}
 		}()

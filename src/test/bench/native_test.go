@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tunneldigger/src/loopback"
+	"tunneldigger/src/test/loopback"
 )
 
 const (

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"tunneldigger/src/loopback"
+	"tunneldigger/src/test/loopback"
 )
 
 // TestNativeHooksThatSleep has 200 clients come whose session.up is a shell script that sleeps for five seconds and then attaches the

@@ -34,7 +34,7 @@ table inet fw4 {
 func TestBlock(t *testing.T) {
 	w := New(t)
 	server, router := w.Host("broker"), w.Host("client")
-	script, err := os.ReadFile("../../files/hooks/60-nft-block")
+	script, err := os.ReadFile("../../../files/hooks/60-nft-block")
 	if err != nil {
 		t.Fatal(err)
 	}

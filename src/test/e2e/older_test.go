@@ -14,7 +14,7 @@ import (
 // clients get their tunnels. One is behind a path whose MTU a broker that discovers finds out; with the file that
 // switches discovery off its tunnel has the MTU that it had.
 func TestOlderFiles(t *testing.T) {
-	const folder = "../config/testdata/older"
+	const folder = "../../config/testdata/older"
 	w := New(t)
 	server, router, narrow := w.Host("broker"), w.Host("client"), w.Host("narrow")
 	server.IP("link add br-mesh mtu 1446 type bridge", "link set br-mesh up")

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/client"
-	"tunneldigger/src/swarm"
+	"tunneldigger/src/test/swarm"
 	"tunneldigger/src/wire"
 )
 

@@ -15,7 +15,7 @@ import (
 	"tunneldigger/src/l2tp"
 	"tunneldigger/src/link"
 	"tunneldigger/src/sock"
-	"tunneldigger/src/swarm"
+	"tunneldigger/src/test/swarm"
 )
 
 // A thousand clients, two hundred at a time, on a path that loses nothing: nobody has to send anything twice. Where a machine

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tunneldigger/src/e2e"
+	"tunneldigger/src/test/e2e"
 )
 
 const (

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"tunneldigger/src/client"
-	"tunneldigger/src/swarm"
+	"tunneldigger/src/test/swarm"
 	"tunneldigger/src/wire"
 )
 

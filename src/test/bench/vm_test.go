@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"tunneldigger/src/e2e"
+	"tunneldigger/src/test/e2e"
 )
 
 const (
