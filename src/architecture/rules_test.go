@@ -32,14 +32,15 @@ var may = map[string][]string{
 
 	// The adapters, each to one part of the system.
 	"nl":       {},
-	"l2tp":     {"nl"},
+	"l2tp":     {"nl", "folder"},
 	"link":     {"nl"},
 	"shaper":   {"nl"},
 	"sock":     {},
-	"occupant": {},
+	"occupant": {"folder"},
+	"folder":   {},
 	"poll":     {},
 	"watch":    {},
-	"hook":     {"logline", "tlv"},
+	"hook":     {"logline", "tlv", "folder"},
 	"survive":  {"tlv", "logline", "notify", "poll"},
 	"gate":     {"admission", "broker", "config", "hook", "logline", "watch"},
 	"tap":      {},

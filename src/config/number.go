@@ -87,7 +87,7 @@ func (in *input) seconds(dst *time.Duration, zero bool, low, high time.Duration)
 // nanosecond is left out, and what is too large gives the most there is. Not
 // ParseFloat, which takes hexadecimal, too, and 17 kB of a router's flash.
 func parseSeconds(text string) (time.Duration, bool) {
-	text, ok := underscored(strings.ToLower(text))
+	text, ok := underscored(Lower(text))
 	if !ok {
 		return 0, false
 	}

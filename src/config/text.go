@@ -39,7 +39,7 @@ func hint(word string, known []string) string {
 	best, least := "", 3
 	for _, k := range known {
 		// A short word must fit better: half of it may not be wrong.
-		if d := distance(strings.ToLower(word), k); d < least && 2*d < len(k) {
+		if d := distance(Lower(word), k); d < least && 2*d < len(k) {
 			best, least = k, d
 		}
 	}
@@ -47,6 +47,18 @@ func hint(word string, known []string) string {
 		return ""
 	}
 	return ", did you mean '" + best + "'?"
+}
+
+// Lower writes the letters of ASCII small. No word of a configuration has others, and strings.ToLower, which knows those of all scripts,
+// is 12 kB of a router's flash.
+func Lower(text string) string {
+	b := []byte(text)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // distance is how many letters must be added, dropped, changed or swapped with

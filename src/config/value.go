@@ -95,7 +95,7 @@ func (in *input) flag(dst *bool) {
 	if !ok {
 		return
 	}
-	switch strings.ToLower(v.Text) {
+	switch Lower(v.Text) {
 	case "1", "yes", "on", "true", "enabled":
 		*dst = true
 	case "0", "no", "off", "false", "disabled":
@@ -112,7 +112,7 @@ func (in *input) word(words []string, store func(i int)) {
 		return
 	}
 	for i, w := range words {
-		if strings.EqualFold(v.Text, w) {
+		if Lower(v.Text) == Lower(w) {
 			store(i)
 			return
 		}

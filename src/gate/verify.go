@@ -199,7 +199,7 @@ func (v *Verifier) Ended(now time.Duration, r *hook.Result) []Step {
 	case q.answered:
 	case q.outdated:
 		if q.outdated = false; !v.stopped {
-			v.waiting = slices.Insert(v.waiting, 0, q)
+			v.waiting = append([]*question{q}, v.waiting...)
 		}
 	case errors.Is(r.Err, hook.ErrTimeout), errors.Is(r.Err, hook.ErrFull):
 		v.giveUp(q)

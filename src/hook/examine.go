@@ -112,7 +112,7 @@ func examine(path string, depth int) error {
 // reachable goes along the folders of a path, as they are without links.
 func reachable(path string) error {
 	if !filepath.IsAbs(path) {
-		here, err := os.Getwd()
+		here, err := unix.Getwd()
 		if err != nil {
 			return fmt.Errorf("%s: the working directory: %w", path, err)
 		}

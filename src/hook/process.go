@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/folder"
 )
 
 // linger is how long output is still read after a hook has exited: a process it left behind may keep the pipe open for ever.
@@ -64,12 +66,7 @@ func within(directory string) (paths []string, err error) {
 
 // sorted lists a directory in lexical order.
 func sorted(directory string) ([]string, error) {
-	f, err := os.Open(directory)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	names, err := f.Readdirnames(-1)
+	names, err := folder.Names(directory)
 	slices.Sort(names)
 	return names, err
 }

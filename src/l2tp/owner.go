@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/folder"
 	"tunneldigger/src/nl"
 )
 
@@ -59,7 +60,7 @@ func owners(proc string, order nl.Order, tunnels []TunnelInfo, pids []int) error
 		return nil
 	}
 
-	processes, err := names(proc)
+	processes, err := folder.Names(proc)
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func owners(proc string, order nl.Order, tunnels []TunnelInfo, pids []int) error
 			continue
 		}
 		files := proc + "/" + process + "/fd"
-		entries, err := names(files)
+		entries, err := folder.Names(files)
 		if err != nil && !gone(err) {
 			unread = err
 		}
@@ -85,16 +86,6 @@ func owners(proc string, order nl.Order, tunnels []TunnelInfo, pids []int) error
 		}
 	}
 	return unread
-}
-
-// names lists a directory, in no order.
-func names(dir string) ([]string, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.Readdirnames(-1)
 }
 
 // gone: the process or the file ended meanwhile.

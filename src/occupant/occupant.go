@@ -10,6 +10,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"tunneldigger/src/folder"
 )
 
 // Look is one look at the sockets and processes of this machine: what it has read
@@ -119,7 +121,7 @@ func parse(word string) (at netip.AddrPort, ok bool) {
 func (l *Look) process(inode string) int {
 	if l.processes == nil {
 		l.processes = make(map[string]int)
-		names, _ := list("/proc")
+		names, _ := folder.Names("/proc")
 		for _, name := range names {
 			if pid, err := strconv.Atoi(name); err == nil {
 				l.lookInto(pid)
@@ -131,13 +133,13 @@ func (l *Look) process(inode string) int {
 
 // lookInto notes which sockets a process has open.
 func (l *Look) lookInto(pid int) {
-	folder := "/proc/" + strconv.Itoa(pid) + "/fd"
-	names, err := list(folder)
+	files := "/proc/" + strconv.Itoa(pid) + "/fd"
+	names, err := folder.Names(files)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		l.hidden = true
 	}
 	for _, name := range names {
-		to, err := os.Readlink(folder + "/" + name)
+		to, err := os.Readlink(files + "/" + name)
 		if err != nil {
 			continue
 		}
@@ -145,17 +147,6 @@ func (l *Look) lookInto(pid int) {
 			l.processes[strings.TrimSuffix(inode, "]")] = pid
 		}
 	}
-}
-
-// list gives the names in a folder. It is not os.ReadDir, which sorts them: that is
-// 10 kB of a router's flash.
-func list(folder string) ([]string, error) {
-	f, err := os.Open(folder)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.Readdirnames(-1)
 }
 
 // userName is the name of a user by number, or the number.

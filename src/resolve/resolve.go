@@ -99,11 +99,32 @@ func numericZone(a netip.Addr) (netip.Addr, error) {
 	return a.WithZone(strings.TrimSpace(string(index))), nil
 }
 
+// same tells whether two names are one: the case of letters is not looked at. (strings.EqualFold, which knows those of all scripts, takes
+// 10 kB of a router's flash.)
+func same(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
 func (f Files) hosts(name string) (found []netip.Addr) {
 	lines(f.Hosts, func(words []string) {
 		a, err := netip.ParseAddr(words[0])
 		for _, w := range words[1:] {
-			if err == nil && strings.EqualFold(w, name) {
+			if err == nil && same(w, name) {
 				found = append(found, a)
 			}
 		}

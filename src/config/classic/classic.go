@@ -86,7 +86,7 @@ func (s *scanner) read(content string, indent int) {
 	at := strings.IndexAny(content, "=:")
 	name := ""
 	if at > 0 {
-		name = strings.ToLower(strings.TrimSpace(content[:at]))
+		name = config.Lower(strings.TrimSpace(content[:at]))
 	}
 	// A line that is wrong has an option too, so that deeper lines are not
 	// taken for options; it belongs to no section.

@@ -105,7 +105,7 @@ func (in *interpolation) text(text string, depth int) (whole, wrong string) {
 		if end < 2 || rest[0] != '(' || !strings.HasPrefix(rest[end:], ")s") {
 			return "", "want %(name)s for the value of another option, and %% for a percent sign"
 		}
-		value, wrong := in.value(strings.ToLower(rest[1:end]), depth)
+		value, wrong := in.value(config.Lower(rest[1:end]), depth)
 		if wrong != "" {
 			return "", wrong
 		}

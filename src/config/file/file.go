@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"tunneldigger/src/config"
 	"tunneldigger/src/config/classic"
 	"tunneldigger/src/config/uci"
@@ -41,9 +43,13 @@ func Classic(path string) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole, err := filepath.Abs(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration %s: %w", path, err)
+	whole := path
+	if !filepath.IsAbs(path) {
+		here, err := unix.Getwd()
+		if err != nil {
+			return nil, fmt.Errorf("reading the configuration %s: the working directory: %w", path, err)
+		}
+		whole = filepath.Join(here, path)
 	}
 	return classic.Parse(path, filepath.Dir(whole), text)
 }
