@@ -3,7 +3,7 @@
 #   make build       static binaries in build/
 #   make demo        a tour: real tunnels on a real kernel, in a virtual machine
 #   make test        everything: test-unit, test-native, test-sim, test-386, test-mips, test-vm, test-vm-386
-#   make test-web    the page in a browser; pictures of it in the folder PICTURES, if that is set
+#   make test-web    the page and LuCI's views in a browser; pictures of it in the folder PICTURES, if that is set
 #   make test-race   the tests under Go's race detector
 #   make bench       the table of figures, native (bench-native) and in the virtual machine
 #   make packages    .ipk, .apk, .deb and .rpm in dist/, with a table of sizes (ARCH="x86_64 amd64": only those)
@@ -114,14 +114,16 @@ packages: go
 	@src/packaging/emulate
 
 # Wireshark's tshark is large, so what needs it is here and not in test-unit.
-# The page's module by itself, and the page in a browser. Node.js and npm may be another than Debian's.
+# The page's module by itself, the page in a browser, and LuCI's views with a stand-in for LuCI. Node.js and npm may be another than Debian's.
+LUCI := $(MAKE) -s -C openwrt/luci-app-tunneldigger-broker TOPDIR=$(CURDIR)/src/packaging/openwrt PKG_BUILD_DIR=$(CURDIR)/build/luci/app DESTDIR=$(CURDIR)/build/luci/root
 MODULES := playwright-core@1.65.1 axe-core@4.14.1
 test-web: go
 	@$(NEED) chromium $$(command -v npm >/dev/null || echo nodejs npm)
 	node --test src/web/page
 	npm install --silent --no-save --no-package-lock --no-audit --no-fund --prefix build/browser $(MODULES)
 	$(GO) build -o build/tunneldigger-web ./src/cmd/tunneldigger-web
-	WEB=build/tunneldigger-web CHROMIUM=/usr/bin/chromium MODULES=$(CURDIR)/build/browser node --test src/web/browser
+	rm -rf build/luci && $(LUCI) prepare && $(LUCI) install-luci-app-tunneldigger-broker
+	LUCI=build/luci/root WEB=build/tunneldigger-web CHROMIUM=/usr/bin/chromium MODULES=$(CURDIR)/build/browser node --test src/web/browser
 
 test-packages: go
 	@$(NEED) tshark jq

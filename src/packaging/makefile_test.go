@@ -9,14 +9,20 @@ import (
 	"testing"
 )
 
-// recipe runs a target of OpenWrt's Makefile with the stubs of OpenWrt's build system.
+// recipe runs a target of the broker's Makefile for OpenWrt with the stubs of OpenWrt's build system.
 func recipe(t *testing.T, args ...string) string {
+	t.Helper()
+	return recipeOf(t, "tunneldigger-broker", args...)
+}
+
+// recipeOf runs a target of the Makefile in a folder of openwrt.
+func recipeOf(t *testing.T, room string, args ...string) string {
 	t.Helper()
 	stubs, err := filepath.Abs("openwrt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("make", append([]string{"-s", "-C", "../../openwrt/tunneldigger-broker", "TOPDIR=" + stubs}, args...)...)
+	cmd := exec.Command("make", append([]string{"-s", "-C", "../../openwrt/" + room, "TOPDIR=" + stubs}, args...)...)
 	cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -71,8 +71,8 @@ func TestBuildIsReproducible(t *testing.T) {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir(built)
-	if err != nil || len(entries) != 10 {
-		t.Fatalf("%d packages, want 10: %v", len(entries), err)
+	if err != nil || len(entries) != 12 {
+		t.Fatalf("%d packages, want 12: %v", len(entries), err)
 	}
 	for _, entry := range entries {
 		first, second := pkg(t, entry.Name()), []byte(nil)
@@ -184,6 +184,36 @@ func TestIPK(t *testing.T) {
 	members, _ = untar(t, strings.NewReader(parts["./data.tar.gz"]))
 	if got := files(t, members, "./"); !slices.Equal(got, brokerFiles) {
 		t.Errorf("files\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(brokerFiles, "\n"))
+	}
+}
+
+// TestAppPackages is of the app for LuCI, which has no program in it.
+func TestAppPackages(t *testing.T) {
+	text := pkg(t, app+"_*_all.ipk")
+	if len(text) > 20000 {
+		t.Errorf("the .ipk has %d bytes, want at most 20000", len(text))
+	}
+	_, parts := untar(t, bytes.NewReader(text))
+	members, control := untar(t, strings.NewReader(parts["./control.tar.gz"]))
+	if got, want := files(t, members, "./"), []string{"644 control", "755 postinst", "755 postinst-pkg", "755 prerm"}; !slices.Equal(got, want) {
+		t.Errorf("control files %q, want %q", got, want)
+	}
+	wantLines(t, control["./control"], "Package: "+app+"\n", "Depends: libc, luci-base, tunneldigger-broker\n", "Architecture: all\n", "Description: See a")
+	wantLines(t, control["./postinst-pkg"], "[ -n \"${IPKG_INSTROOT}\" ]")
+	members, _ = untar(t, strings.NewReader(parts["./data.tar.gz"]))
+	if got := files(t, members, "./"); !slices.Equal(got, appFiles) {
+		t.Errorf("files\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(appFiles, "\n"))
+	}
+
+	r := bytes.NewReader(pkg(t, app+"_*_noarch.apk"))
+	_, control = untar(t, r)
+	wantLines(t, control[".PKGINFO"], "pkgname = "+app+"\n", "arch = noarch\n", "depend = luci-base\n", "depend = tunneldigger-broker\n")
+	wantLines(t, control[".post-install"], "#!/bin/sh\n", "default_postinst", "[ -n \"${IPKG_INSTROOT}\" ] || {")
+	members, _ = untar(t, r)
+	want := append(slices.Clone(appFiles), "644 lib/apk/packages/"+app+".list")
+	sortPaths(want)
+	if got := files(t, members, ""); !slices.Equal(got, want) {
+		t.Errorf("files\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

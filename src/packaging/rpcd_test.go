@@ -21,15 +21,23 @@ cat "$STATE/says"
 // rpcd runs the plugin as rpcd does and gives what it answers, as JSON, and what it asked the program.
 func rpcd(t *testing.T, state, input string, args ...string) (answer map[string]any, asked string) {
 	t.Helper()
+	os.Remove(filepath.Join(state, "asked"))
+	answer = rpcdWith(t, state, recorder, input, args...)
+	text, _ := os.ReadFile(filepath.Join(state, "asked"))
+	return answer, strings.Join(strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), "|")
+}
+
+// rpcdWith runs the plugin with a script in the place of the broker's program.
+func rpcdWith(t *testing.T, state, script, input string, args ...string) (answer map[string]any) {
+	t.Helper()
 	tools, err := filepath.Abs("testdata/openwrt/bin")
 	if err != nil {
 		t.Fatal(err)
 	}
 	program := filepath.Join(state, "program")
-	if err := os.WriteFile(program, []byte(recorder), 0o755); err != nil {
+	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	os.Remove(filepath.Join(state, "asked"))
 	cmd := exec.Command("busybox", append([]string{"ash", "../../files/tunneldigger-broker.rpcd"}, args...)...)
 	cmd.Env = append(os.Environ(), "PATH="+tools+":"+os.Getenv("PATH"), "STATE="+state, "PROGRAM="+program)
 	cmd.Stdin = strings.NewReader(input)
@@ -40,8 +48,7 @@ func rpcd(t *testing.T, state, input string, args ...string) (answer map[string]
 	if err := json.Unmarshal(out, &answer); err != nil {
 		t.Fatalf("%q with %q: %v: %s", args, input, err, out)
 	}
-	text, _ := os.ReadFile(filepath.Join(state, "asked"))
-	return answer, strings.Join(strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), "|")
+	return answer
 }
 
 func says(t *testing.T, state, name, text string) {
@@ -185,10 +192,47 @@ func TestRPCDSplitsTheStatus(t *testing.T) {
 	}
 }
 
+// TestRPCDCheck has a text checked that is nowhere in force, and leaves none of it behind.
+func TestRPCDCheck(t *testing.T) {
+	for _, test := range []struct{ input, seen string }{
+		{`{"config":"config broker 'wan'\n\toption port '7'\n","list":""}`, "config broker 'wan'\n\toption port '7'\n"},
+		{`{"config":"it'\\''s $(touch pwned) \"","list":"","ubus_rpc_session":"0123"}`, "it'\\''s $(touch pwned) \"\n"},
+		{`{"config":"","list":"node-1\n192.0.2.0/24"}`, "config broker\n\toption allow_list 'DIR/list'\nnode-1\n192.0.2.0/24\n"},
+		{`{ }`, ""},
+	} {
+		state := t.TempDir()
+		tmp := filepath.Join(state, "tmp")
+		if err := os.Mkdir(tmp, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("TMPDIR", tmp)
+		// The program's place is taken by one that shows what it is given, and finds a fault.
+		says(t, state, "says", "")
+		program := "#!/bin/sh\nset -- \"$3\"\nfor f in \"$1/tunneldigger-broker\" \"$1/list\"; do grep . \"$f\" | sed \"s|$1|DIR|\" >>\"$STATE/seen\"; done\n" +
+			"echo \"$1/tunneldigger-broker:3: port '70000'\" >&2; echo \"$1/list:1: it is wrong\" >&2; exit 1\n"
+		got := rpcdWith(t, state, program, test.input, "call", "check")
+		if want := map[string]any{"error": "line 3: port '70000'\nline 1: it is wrong"}; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %q, want %q", test.input, got, want)
+		}
+		if seen, _ := os.ReadFile(filepath.Join(state, "seen")); string(seen) != test.seen {
+			t.Errorf("%s: the program has seen %q, want %q", test.input, seen, test.seen)
+		}
+		if left, _ := os.ReadDir(tmp); len(left) != 0 {
+			t.Errorf("%s leaves %v", test.input, left)
+		}
+	}
+	state := t.TempDir()
+	says(t, state, "says", "The configuration is good.\n")
+	if got, asked := rpcd(t, state, `{"config":"config log","list":""}`, "call", "check"); got["result"] != "The configuration is good." ||
+		!strings.HasPrefix(asked, "check|-c|/") {
+		t.Errorf("a good one: %q, asked %q", got, asked)
+	}
+}
+
 // What the program says when it fails is the error, whatever is in it.
 func TestRPCDFault(t *testing.T) {
 	const fault = "no broker runs \"here\":\tC:\\run\x01\nstart it – now\n"
-	for _, method := range []string{"status", "tunnels", "drain", "kick", "reload"} {
+	for _, method := range []string{"status", "tunnels", "drain", "kick", "reload", "check"} {
 		state := t.TempDir()
 		says(t, state, "fails", fault)
 		got, _ := rpcd(t, state, `{"id":"1"}`, "call", method)

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-//go:embed page/index.html page/style.css page/icon.svg page/page.js page/tunneldigger.js
+//go:embed page/index.html page/style.css page/tunneldigger.css page/icon.svg page/page.js page/tunneldigger.js
 var files embed.FS
 
 const (

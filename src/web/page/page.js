@@ -5,7 +5,7 @@
 	const $ = (id) => document.getElementById(id);
 	const { element, text } = tunneldigger;
 	const memory = tunneldigger.memory();
-	const history = { rx: [], tx: [], tunnels: [], waiting: [] };
+	const hour = tunneldigger.hour();
 	let control = false, draining = false, failures = 0;
 	const table = tunneldigger.table();
 	let shown = table;
@@ -21,14 +21,7 @@
 	async function past() {
 		const before = await (await ask('history.json')).json();
 		control = before.control;
-		for (const p of before.points) {
-			history.tunnels.push([p.time, p.tunnels]);
-			history.waiting.push([p.time, p.waiting]);
-			if (p.rx !== null) {
-				history.rx.push([p.time, p.rx]);
-				history.tx.push([p.time, p.tx]);
-			}
-		}
+		before.points.forEach(hour.past);
 		if (control) {
 			shown = tunneldigger.table({ kick });
 			$('control').hidden = false;
@@ -36,32 +29,13 @@
 		$('tunnels').replaceChildren(shown.element);
 	}
 
-	function remember(now, status, seen) {
-		const put = (list, value) => {
-			list.push([now, value]);
-			while (list.length && list[0][0] < now - 3600)
-				list.shift();
-		};
-		put(history.tunnels, status.tunnels.length);
-		put(history.waiting, status.brokers.reduce((n, b) => n + b.queued, 0));
-		if (seen.total) {
-			put(history.rx, seen.total.rx);
-			put(history.tx, seen.total.tx);
-		}
-	}
-
 	function show(status) {
 		const now = Date.now() / 1000;
 		const seen = memory.add(status, now);
-		remember(now, status, seen);
+		hour.add(status, seen, now);
 		text($('program'), tunneldigger.program(status));
 		$('overview').replaceChildren(...tunneldigger.overview(status, seen));
-		$('charts').replaceChildren(
-			tunneldigger.chart('Traffic', [
-				{ name: 'from nodes', kind: 'rx', points: history.rx }, { name: 'to nodes', kind: 'tx', points: history.tx }], tunneldigger.bits, now),
-			tunneldigger.chart('Tunnels', [
-				{ name: 'up', kind: 'tunnels', points: history.tunnels }, { name: 'waiting', kind: 'waiting', points: history.waiting }],
-			(n) => Number.isInteger(n) ? tunneldigger.count(n) : '', now));
+		$('charts').replaceChildren(...hour.pictures(now));
 		shown.set(status.tunnels);
 		draining = status.brokers.some((b) => b.draining);
 		text($('drain'), draining ? 'End draining' : 'Drain');

@@ -207,6 +207,37 @@ const tunneldigger = (() => {
 		return samples.map((v, i) => `${i ? 'L' : 'M'}${(60 * (i + SAMPLES - samples.length) / (SAMPLES - 1)).toFixed(1)} ${(17 - 16 * v / most).toFixed(1)}`).join('');
 	}
 
+	/*
+	 * The last hour of a broker. past(point) takes what somebody else has seen, { time, tunnels, waiting, rx, tx }; add(status,
+	 * rates, seconds) a look and what memory has made of it; pictures(seconds) shows them all.
+	 */
+	function hour() {
+		const seen = { rx: [], tx: [], tunnels: [], waiting: [] };
+
+		function past(point) {
+			for (const name in seen) {
+				if (point[name] !== null && point[name] !== undefined)
+					seen[name].push([point.time, point[name]]);
+				while (seen[name].length && seen[name][0][0] < point.time - 3600)
+					seen[name].shift();
+			}
+		}
+
+		function add(status, rates, now) {
+			past({ time: now, tunnels: status.tunnels.length, waiting: status.brokers.reduce((n, b) => n + b.queued, 0), ...rates.total });
+		}
+
+		function pictures(now) {
+			return [
+				chart('Traffic', [{ name: 'from nodes', kind: 'rx', points: seen.rx }, { name: 'to nodes', kind: 'tx', points: seen.tx }], bits, now),
+				chart('Tunnels', [{ name: 'up', kind: 'tunnels', points: seen.tunnels }, { name: 'waiting', kind: 'waiting', points: seen.waiting }],
+					(n) => Number.isInteger(n) ? count(n) : '', now),
+			];
+		}
+
+		return { past, add, pictures };
+	}
+
 	/* Columns: [title, class, what it is sorted by, what it shows] */
 	const COLUMNS = [
 		['Node', 'td-node', (t) => t.uuid, (t) => t.uuid],
@@ -383,7 +414,7 @@ const tunneldigger = (() => {
 			`hooks: ${count(h.running)} running, ${count(h.waiting)} waiting, ${count(h.failed)} of ${count(h.ended)} failed`;
 	}
 
-	return { bits, duration, count, memory, flags, ceiling, chart, summary, spark, select, table, overview, reasons, program, element, text, COLUMNS };
+	return { bits, duration, count, memory, flags, ceiling, chart, hour, summary, spark, select, table, overview, reasons, program, element, text, COLUMNS };
 })();
 
 if (typeof module === 'object')

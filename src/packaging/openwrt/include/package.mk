@@ -33,7 +33,7 @@ $(1)_section := $$(SECTION)
 $(1)_title := $$(TITLE)
 $(1)_url := $$(URL)
 
-.PHONY: install-$(1) show-$(1) show-title-$(1) conffiles-$(1) postrm-$(1) description-$(1)
+.PHONY: install-$(1) show-$(1) show-title-$(1) conffiles-$(1) postinst-$(1) postrm-$(1) description-$(1)
 install-$(1):
 	$$(call Package/$(1)/install,$$(DESTDIR))
 
@@ -50,6 +50,9 @@ show-title-$(1):
 
 conffiles-$(1):
 	@: $$(info $$(Package/$(1)/conffiles))
+
+postinst-$(1):
+	@: $$(info $$(Package/$(1)/postinst))
 
 postrm-$(1):
 	@: $$(info $$(Package/$(1)/postrm))
