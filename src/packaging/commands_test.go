@@ -75,6 +75,8 @@ var notRun = map[string]string{
 	"opkg print-architecture": openwrt,
 	"apk --print-arch":        openwrt,
 	"opkg update && opkg install ./tunneldigger-broker_*_mipsel_24kc.ipk":             openwrt,
+	"opkg install ./luci-app-tunneldigger-broker_*_all.ipk":                           openwrt,
+	"apk add --allow-untrusted ./luci-app-tunneldigger-broker_*_noarch.apk":           openwrt,
 	"apk update && apk add --allow-untrusted ./tunneldigger-broker_*_mipsel_24kc.apk": openwrt,
 	"vi /etc/config/tunneldigger-broker":                                              openwrt,
 	"uci add firewall rule":                                                           openwrt,
