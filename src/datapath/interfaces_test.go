@@ -23,7 +23,6 @@ type rig struct {
 	t      *testing.T
 	kernel *fake.Kernel
 	now    time.Duration
-	told   []string
 }
 
 func newRig(t *testing.T) *rig {

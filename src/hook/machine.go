@@ -25,10 +25,11 @@ func machines() []uint16 {
 
 // Ours, as ELF's head has it.
 const (
-	wide    = ^uint(0)>>63 == 1
 	wideELF = 2 // EI_CLASS
 	bigELF  = 2 // EI_DATA
 )
+
+var wide = ^uint(0)>>63 == 1 // this program's words have 64 bits
 
 // machine tells whether a program is for another processor, or for another system.
 func machine(path string, head []byte) error {

@@ -220,7 +220,7 @@ func (b *broker) recorded(path string, n int) {
 func spoil(b *broker, f *os.File, id int64, text string) {
 	b.Helper()
 	slot := make([]byte, 512)
-	if n, _ := f.ReadAt(slot, id*512); bytes.Index(slot[:n], []byte(text)) < 0 {
+	if n, _ := f.ReadAt(slot, id*512); !bytes.Contains(slot[:n], []byte(text)) {
 		b.Fatalf("tunnel %d is not in the record", id)
 	}
 	if _, err := f.WriteAt([]byte{'x'}, id*512+int64(bytes.Index(slot, []byte(text)))); err != nil {

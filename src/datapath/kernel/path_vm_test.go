@@ -104,9 +104,7 @@ func (h *host) has(id uint32, w datapath.Want) {
 func (h *host) await(kind datapath.EventKind) datapath.Event {
 	h.t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; {
-		for _, ev := range h.Interfaces.Events() {
-			h.events = append(h.events, ev)
-		}
+		h.events = append(h.events, h.Interfaces.Events()...)
 		for i, ev := range h.events {
 			if ev.Kind == kind {
 				h.events = append(h.events[:i], h.events[i+1:]...)
