@@ -13,6 +13,9 @@ gauge("tunneldigger_hooks_waiting", "Hooks that wait for their turn.")({}, statu
 counter("tunneldigger_hooks_ended_total", "Hooks that have ended.")({}, status.hooks.ended);
 counter("tunneldigger_hooks_failed_total", "Hooks that have failed or were killed.")({}, status.hooks.failed);
 counter("tunneldigger_send_failures_total", "Datagrams that could not be sent.")({}, status.send_failures);
+let frames = counter("tunneldigger_frames_dropped_total", "Frames that the broker was to carry itself and has dropped.");
+for (let reason, n in status.frames_dropped)
+	frames({ reason }, n);
 
 // one sample for each broker section
 function each(metric, value) {
@@ -31,6 +34,9 @@ function members(metric, label, object) {
 	}
 }
 
+let datapath = gauge("tunneldigger_datapath_info", "What carries the frames of tunnels; the value is always 1.");
+for (let broker in status.brokers)
+	datapath({ broker: broker.name, datapath: broker.datapath }, 1);
 let listening = gauge("tunneldigger_listening", "Whether the broker listens at an address and port; 0 while it can not.");
 for (let broker in status.brokers) {
 	for (let at in broker.listeners)

@@ -63,6 +63,14 @@ type Datapath interface {
 	Exists() bool
 }
 
+// Reader is a Datapath that reads a tunnel's socket itself.
+type Reader interface {
+	Datapath
+	// Deliver says who gets the control messages of the tunnel that Create makes next,
+	// from another goroutine. The data is good until f returns.
+	Deliver(f func(data []byte))
+}
+
 // Agent is one client at work.
 type Agent struct {
 	cfg     Config

@@ -22,7 +22,7 @@ func (a *Agent) carryOut(e *client.Effect) {
 		a.send(b, e.Data)
 	case client.Probe:
 		a.probe = wire.AppendPMTUD(a.probe[:0], e.Size)
-		if err := b.socket.send(a.probe); err != nil && !errors.Is(err, unix.EMSGSIZE) {
+		if err := b.socket.probe(a.probe); err != nil && !errors.Is(err, unix.EMSGSIZE) {
 			b.complain(a.log, "send a probe", err)
 		}
 	case client.CreateTunnel:
@@ -63,9 +63,16 @@ func (a *Agent) send(b *broker, data []byte) {
 
 func (a *Agent) create(b *broker, e *client.Effect) {
 	ev := client.Event{Kind: client.TunnelUp}
+	reader, reads := a.tunnels.(Reader)
+	if reads {
+		s := b.socket
+		reader.Deliver(func(data []byte) { s.deliver(a.arrived, b, data) })
+	}
 	if err := a.tunnels.Create(e.Tunnel, b.socket.fd, e.MTU); err != nil {
 		a.log.Error("make the tunnel", "error", err)
 		ev.Kind = client.TunnelFailed
+	} else if reads {
+		b.socket.leave()
 	}
 	a.pending = append(a.pending, ev)
 }

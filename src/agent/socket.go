@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/client"
+	"tunneldigger/src/forward"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/resolve"
 )
@@ -79,6 +81,7 @@ type socket struct {
 	fd     int
 	file   *os.File // owns fd; lets a goroutine wait for datagrams
 	peer   netip.AddrPort
+	shared bool          // with what carries frames
 	taken  chan struct{} // the loop is done with the datagram
 	closed chan struct{}
 }
@@ -176,20 +179,41 @@ func (s *socket) read(arrived chan<- arrival, b *broker) {
 		}) != nil {
 			return // closed
 		}
-		if failed != nil {
-			continue // what ICMP said of an earlier datagram
-		}
-		select {
-		case arrived <- arrival{broker: b, socket: s, data: buf[:n]}:
-		case <-s.closed:
+		if failed == nil && !s.deliver(arrived, b, buf[:n]) {
 			return
-		}
-		select {
-		case <-s.taken:
-		case <-s.closed:
-			return
-		}
+		} // an error is what ICMP said of an earlier datagram
 	}
+}
+
+// deliver hands in one datagram; false: the socket is closed.
+func (s *socket) deliver(arrived chan<- arrival, b *broker, data []byte) bool {
+	select {
+	case arrived <- arrival{broker: b, socket: s, data: data}:
+	case <-s.closed:
+		return false
+	}
+	select {
+	case <-s.taken:
+		return true
+	case <-s.closed:
+		return false
+	}
+}
+
+// leave ends read, as something else reads the socket from now on.
+func (s *socket) leave() {
+	s.shared = true
+	_ = s.file.SetReadDeadline(time.Unix(1, 0))
+}
+
+// probe is send for a datagram that has to pass whole.
+func (s *socket) probe(data []byte) error {
+	if s.shared { // else it is the socket's way
+		v4 := s.peer.Addr().Is4()
+		_ = forward.Whole(s.fd, v4, true)
+		defer func() { _ = forward.Whole(s.fd, v4, false) }()
+	}
+	return s.send(data)
 }
 
 func (s *socket) close() {

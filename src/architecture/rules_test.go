@@ -44,11 +44,12 @@ var may = map[string][]string{
 	"survive":  {"tlv", "logline", "notify", "poll"},
 	"gate":     {"admission", "broker", "config", "hook", "logline", "watch"},
 	"tap":      {},
-	"forward":  {"offload"},
+	"forward":  {"offload", "poll"},
 
 	// What carries frames.
 	"datapath":        {"wire", "nl", "link", "shaper", "sock"},
 	"datapath/kernel": {"datapath", "l2tp", "link", "shaper"},
+	"datapath/user":   {"datapath", "forward", "tap"},
 
 	// What serves many.
 	"logline": {},
@@ -61,8 +62,8 @@ var may = map[string][]string{
 	"config/classic":          {"config"},
 	"config/file":             {"config", "config/uci", "config/classic"},
 	"probe":                   {"wire", "sock", "poll", "resolve"},
-	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "datapath", "datapath/kernel", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify"},
-	"agent":                   {"wire", "client", "datapath", "datapath/kernel", "link", "sock", "poll", "hook", "logline", "resolve"},
+	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "datapath", "datapath/kernel", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify", "datapath/user", "forward"},
+	"agent":                   {"wire", "client", "datapath", "datapath/kernel", "link", "sock", "poll", "hook", "logline", "resolve", "forward", "tap"},
 	"web":                     {"control"},
 	"cmd/tunneldigger-web":    {"control", "web"},
 	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/file", "hook", "logline", "probe", "control", "live", "resolve", "gate", "survive", "daemon"},

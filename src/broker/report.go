@@ -14,6 +14,8 @@ type TunnelInfo struct {
 	Heard     time.Duration // when the client last said something
 	Bandwidth uint32        // kbit/s towards the client, 0: no limit
 	Features  wire.Features // that both sides use
+	// PeerTunnel and PeerSession are the client's IDs.
+	PeerTunnel, PeerSession uint32
 }
 
 var stateNames = [...]string{"verifying", "creating", "answered", "up", "closing", "destroying", "down"}
@@ -31,7 +33,7 @@ func (b *Broker) Next(id uint32) (TunnelInfo, bool) {
 	if t == nil {
 		return TunnelInfo{}, false
 	}
-	return TunnelInfo{t.facts(), stateNames[t.state], t.opened, t.heard, t.bandwidth, t.features}, true
+	return TunnelInfo{t.facts(), stateNames[t.state], t.opened, t.heard, t.bandwidth, t.features, t.peerTunnel, t.peerSession()}, true
 }
 
 // next gives the first tunnel whose ID is not below id, nil if there is none.

@@ -71,6 +71,8 @@ type Broker struct {
 	// AnswerRate is how many cookies and usages, which anybody can ask for, are
 	// sent a second at most, 0 for any number.
 	AnswerRate int
+	// Datapath is what carries the tunnels' frames.
+	Datapath Datapath
 }
 
 // Rate allows Count connections in Time. Count 0 switches it off; otherwise
@@ -129,6 +131,27 @@ func (p UUIDPolicy) String() string {
 		return "refuse"
 	}
 	return "any"
+}
+
+// Datapath says what carries tunnels' frames.
+type Datapath uint8
+
+// The values of the option datapath.
+const (
+	DatapathAuto   Datapath = iota // the kernel if it can, else the program
+	DatapathKernel                 // the kernel's L2TP
+	DatapathUser                   // the program, by TAP devices
+)
+
+// String gives the form that the option has in a file.
+func (d Datapath) String() string {
+	switch d {
+	case DatapathKernel:
+		return "kernel"
+	case DatapathUser:
+		return "user"
+	}
+	return "auto"
 }
 
 // Event is something that hooks are told about.

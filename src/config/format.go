@@ -69,6 +69,9 @@ func (w *uciWriter) broker(b *Broker) {
 	if b.AnswerRate != answerRate {
 		w.option("answer_rate_limit", strconv.Itoa(b.AnswerRate))
 	}
+	if b.Datapath != DatapathAuto {
+		w.option("datapath", b.Datapath.String())
+	}
 }
 
 // uciWriter leaves out what is empty or 0: that is the default of every option

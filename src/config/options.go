@@ -78,6 +78,9 @@ var brokerOptions = []option[*draft]{
 	{name: "bandwidth_down_max", ours: true, set: func(d *draft, in *input) { in.bandwidth(&d.BandwidthDownMax) }},
 	{name: "bandwidth_down_default", ours: true, set: func(d *draft, in *input) { in.bandwidth(&d.BandwidthDownDefault) }},
 	{name: "answer_rate_limit", ours: true, set: func(d *draft, in *input) { number(in, &d.AnswerRate, false, 0, 1000000, " a second") }},
+	{name: "datapath", ours: true, set: func(d *draft, in *input) {
+		in.word([]string{"auto", "kernel", "user"}, func(i int) { d.Datapath = Datapath(i) })
+	}},
 	obsolete[*draft]("max_cookies", "cookies take no memory"),
 	obsolete[*draft]("port_base", "every tunnel uses the broker's own port"),
 	obsolete[*draft]("namespace", "several brokers are several sections"),

@@ -10,6 +10,7 @@ import (
 	"tunneldigger/src/cookie"
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/datapath/kernel"
+	"tunneldigger/src/datapath/user"
 	"tunneldigger/src/gate"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/logline"
@@ -64,8 +65,12 @@ type Daemon struct {
 	jar      *cookie.Jar
 	log      *logline.Logger
 	quiet    limitedLog
-	path     datapath.Path // of all sections
-	kernel   *kernel.Path  // the same; nil: it is another one
+	none     datapath.Path // of all sections, for load tests; nil: they have one of the others
+	kernel   *kernel.Path
+	user     *user.Path
+	kernelUp bool  // the kernel's, with success
+	lacks    error // why the kernel's can't be used, as far as it was asked
+	letter   user.Mail
 	links    *datapath.Interfaces
 	sections []*section // by number; nil: no section has it
 	serial   uint64     // the largest that a tunnel of a section that is gone had
@@ -157,6 +162,7 @@ func (d *Daemon) loop() error {
 				d.collectHooks()
 				d.collectLists()
 				d.collectUpgrade()
+				d.collectMail()
 			case tokenLinks:
 				d.links.Watch(d.now)
 				d.interfacesChanged()

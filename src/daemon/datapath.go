@@ -1,47 +1,32 @@
 package daemon
 
 import (
-	"errors"
-	"fmt"
-
 	"tunneldigger/src/broker"
 	"tunneldigger/src/datapath"
-	"tunneldigger/src/datapath/kernel"
 	"tunneldigger/src/poll"
 )
 
-// makeDatapath makes what tunnels of an earlier process can be given to. none is
-// for load tests of the control plane.
-func (d *Daemon) makeDatapath(none bool) {
-	d.links = datapath.New()
-	if none {
-		d.path = datapath.NewNone(d.links, d.stray)
-		return
-	}
-	d.kernel = kernel.New(d.links, d.stray)
-	d.path = d.kernel
-}
-
-// openDatapath proves that the kernel can do what is needed, removes what a killed
-// broker left, and finds the interfaces of the tunnels that are there.
+// openDatapath opens what sections have, removes what a killed broker left, and finds
+// the interfaces of the tunnels that are there.
 func (d *Daemon) openDatapath() error {
-	if d.kernel == nil {
+	if d.none != nil {
 		d.log.Warn("no datapath: tunnels are accepted, but no frame will pass")
 		return nil
 	}
-	if err := d.links.Open(); err != nil {
-		return err
-	}
-	if err := d.kernel.Open(); errors.Is(err, kernel.ErrPrivilege) {
-		return fmt.Errorf("%w (and CAP_NET_BIND_SERVICE for ports below 1024)", err)
-	} else if err != nil {
-		return err
+	for _, s := range d.sections {
+		if s != nil && s.path == datapath.Path(d.kernel) {
+			if err := d.openKernel(); err != nil {
+				return err
+			}
+		}
 	}
 	if err := d.poller.Add(d.links.FD(), tokenLinks, poll.Read); err != nil {
 		return err
 	}
-	if err := d.sweep(); err != nil {
-		return err
+	if d.kernelUp {
+		if err := d.sweep(); err != nil {
+			return err
+		}
 	}
 	for _, s := range d.sections {
 		if s != nil && s.device == 0 && s.config.Interface != "" { // version 1.0 did not hand it over
@@ -54,6 +39,7 @@ func (d *Daemon) openDatapath() error {
 	}
 	err := d.links.Adopt(d.now, bridges)
 	d.interfacesChanged()
+	d.user.Open()
 	return err
 }
 

@@ -13,6 +13,7 @@ import (
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/datapath/fake"
 	"tunneldigger/src/datapath/kernel"
+	"tunneldigger/src/datapath/user"
 	"tunneldigger/src/status"
 )
 
@@ -25,8 +26,9 @@ func faked(t *testing.T) (*Daemon, *fake.Kernel, *lines) {
 	d.links.OpenWith(k.Conn(), k, k.Monitor())
 	d.kernel = kernel.New(d.links, d.stray)
 	d.kernel.OpenWith(kernel.NewMaker(k.L2TP(), k.Conn()))
-	d.path = d.kernel
-	d.sections[0].path = d.path
+	d.none, d.kernelUp = nil, true
+	d.user = user.New(d.links, d.wake.Notify)
+	d.sections[0].path = d.kernel
 	return d, k, log
 }
 

@@ -130,18 +130,34 @@ func (d *Daemon) openAt(s *section, at netip.AddrPort, ours map[uint16]bool) (op
 	if s.config.Interface != "" {
 		device = d.links.Index(s.config.Interface)
 	}
-	l, err := sock.Listen(at, s.config.Interface)
+	number := s.nextListener()
+	l, err := d.openListener(s, at, number)
 	if err != nil {
 		return false, err
 	}
 	s.device = device
-	number := s.nextListener()
-	if err := d.poller.Add(l.FD(), tokenListener|uint64(number), poll.Read); err != nil {
-		_ = l.Close()
-		return false, err
-	}
 	s.listeners[number] = l
 	return true, nil
+}
+
+// openListener opens the sockets of a place; the loop, or the path, reads them.
+func (d *Daemon) openListener(s *section, at netip.AddrPort, number uint32) (listener, error) {
+	if s.user() {
+		l, err := d.user.Listen(at, s.config.Interface, number)
+		if err != nil { // and no listener that is not nil
+			return nil, err
+		}
+		return l, nil
+	}
+	l, err := sock.Listen(at, s.config.Interface)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.poller.Add(l.FD(), tokenListener|uint64(number), poll.Read); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return l, nil
 }
 
 // mayLoseAddresses tells whether a section listens on addresses that may go away.

@@ -46,8 +46,9 @@ func (d *Daemon) listenersReady(events []poll.Event) {
 // more.
 func (d *Daemon) listenerReady(ev *poll.Event) bool {
 	index := uint32(ev.Token)
-	s, l := d.listener(index)
-	if l == nil {
+	s, place := d.listener(index)
+	l, ours := place.(*sock.Listener)
+	if !ours {
 		return false
 	}
 	datagrams, faults := l.Receive()
@@ -130,5 +131,38 @@ func (d *Daemon) silent(p *port) {
 		_ = d.poller.Remove(p.section.path.FD(p.id))
 		d.later(p.section, broker.Event{Kind: broker.EventLost, Tunnel: p.id})
 		d.settle()
+	}
+}
+
+// maxLetters is how many pieces of mail a turn takes.
+const maxLetters = batches * sock.Batch
+
+// collectMail takes in what came to the sockets that a path reads itself.
+func (d *Daemon) collectMail() {
+	if d.user == nil {
+		return
+	}
+	for n := 0; d.user.Next(&d.letter, n < maxLetters); n++ {
+		m := &d.letter
+		p := d.ports.get(m.Tunnel)
+		switch {
+		case !m.Own || p == nil || p.closing:
+			if s, listener, ok := d.entrance(int(m.Tag), m.Local); ok {
+				d.handshake(s, listener, m.Peer, m.Local, m.Data)
+			}
+		case m.PathMTU > 0:
+			d.event = broker.Event{Kind: broker.EventTooBig, Tunnel: p.id, Size: m.PathMTU}
+			d.handle(p.section, &d.event)
+		default:
+			d.event = broker.Event{Kind: broker.EventTunnelDatagram, Tunnel: p.id, Data: m.Data}
+			d.handle(p.section, &d.event)
+		}
+		if n == 2*maxLetters { // the rest has its turn, as all others have
+			d.wake.Notify()
+			return
+		}
+	}
+	if d.user.Waiting() {
+		d.wake.Notify()
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"tunneldigger/src/config"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/poll"
+	"tunneldigger/src/sock"
 	"tunneldigger/src/wire"
 )
 
@@ -94,7 +95,7 @@ func TestTurnIsBounded(t *testing.T) {
 	for number, l := range d.sections[0].listeners {
 		left := 0
 		for some := -1; some != 0; left += some {
-			datagrams, _ := l.Receive()
+			datagrams, _ := l.(*sock.Listener).Receive()
 			some = len(datagrams)
 		}
 		if left == 2*32 {
@@ -106,7 +107,7 @@ func TestTurnIsBounded(t *testing.T) {
 // A listener's socket that only raises errors is given up, not spun on, and the section listens again.
 func TestListenerThatOnlyFails(t *testing.T) {
 	d, log := started(t, 1)
-	l := d.sections[0].listeners[0]
+	l := d.sections[0].listeners[0].(*sock.Listener)
 	// A descriptor that is readable for ever, and no socket.
 	broken, err := unix.Eventfd(1, unix.EFD_CLOEXEC)
 	if err != nil {

@@ -35,6 +35,7 @@ func (d *Daemon) reload(upgraded bool) (text string, err error) {
 	}
 	d.tell(notify.Reloading())
 	defer d.tell(notify.Ready)
+	d.lacks = nil // modules may have been installed
 	d.createAll() // with the interface that its client came to
 	var next *reloading
 	if d.read == nil {
@@ -89,10 +90,18 @@ func (d *Daemon) plan(c *config.Config) (*reloading, error) {
 		next.sections = append(next.sections, s)
 		if s == nil {
 			numbers++
+			if _, err := d.choose(b); err != nil {
+				fault("broker '%s': %w", b.Name, err)
+			}
 		} else if now := s.config.TunnelIDBase; b.TunnelIDBase != now {
 			next.kept = append(next.kept, fmt.Sprintf("broker '%s': tunnel_id_base stays %d until the broker is started anew; the file has %d",
 				b.Name, now, b.TunnelIDBase))
 			b.TunnelIDBase = now
+		}
+		if s != nil && b.Datapath != s.config.Datapath {
+			next.kept = append(next.kept, fmt.Sprintf("broker '%s': datapath stays '%s' until the broker is started anew; the file has '%s'",
+				b.Name, s.config.Datapath, b.Datapath))
+			b.Datapath = s.config.Datapath
 		}
 		if last := int(b.TunnelIDBase) + b.MaxTunnels - 1; last > maxTunnelID {
 			fault("broker '%s': tunnel_id_base, which stays %d, with max_tunnels %d ends at %d: want %d at most, or start the broker anew",
@@ -181,7 +190,9 @@ func (d *Daemon) apply(next *reloading) string {
 			fmt.Fprintf(&said, "broker '%s': %d tunnels at most, as the process may not open more files\n", b.Name, most[i])
 		}
 		if s == nil {
-			s = d.add(b, most[i])
+			if s, _ = d.add(b, most[i]); s == nil { // it could be done when it was planned
+				continue
+			}
 			if draining {
 				d.effects = s.core.Drain(d.now, true, rate, d.effects[:0])
 				d.carryOut(s)

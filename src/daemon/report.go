@@ -13,6 +13,7 @@ import (
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
+	"tunneldigger/src/forward"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/status"
 )
@@ -255,12 +256,19 @@ func (d *Daemon) report() status.Report {
 		SendFailures: d.failures.count,
 	}
 	for _, s := range d.sections {
+		if s != nil && s.user() && r.Frames == nil {
+			for i := range forward.Drop(forward.Drops) {
+				r.Frames = append(r.Frames, status.Count{Reason: i.String(), N: d.user.Dropped(i)})
+			}
+		}
+	}
+	for _, s := range d.sections {
 		if s == nil {
 			continue
 		}
 		on, rate := s.core.Draining()
 		section := status.Section{
-			Name: s.config.Name, Interface: strings.TrimPrefix(s.config.Interface, config.NoDevice), WaitsFor: s.waitsFor,
+			Name: s.config.Name, Interface: strings.TrimPrefix(s.config.Interface, config.NoDevice), Datapath: s.datapath(), WaitsFor: s.waitsFor,
 			Tunnels: s.core.Tunnels(), Limit: s.core.Limit(), Queued: s.core.Waiting(), Draining: on, CloseRate: rate, Stats: s.core.Stats(),
 			Limits: s.core.Limits(d.now),
 		}

@@ -11,7 +11,6 @@ import (
 	"tunneldigger/src/config"
 	"tunneldigger/src/cookie"
 	"tunneldigger/src/datapath"
-	"tunneldigger/src/datapath/kernel"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/poll"
@@ -91,7 +90,7 @@ func Prove(o Options, state []byte) error {
 	if o.NoDatapath {
 		return nil
 	}
-	return kernel.Prove()
+	return proveDatapaths(c)
 }
 
 // restore takes the place of makeSections: it makes the sections and ports that
@@ -105,8 +104,10 @@ func (d *Daemon) restore(c *past, record string) error {
 	for i := range c.Sections {
 		if c.configs[i] == nil {
 			d.log.Warn("a section that this program can't read is dropped, with its tunnels", "broker", c.Sections[i].Name)
-			for _, fd := range c.Sections[i].Listeners {
-				_ = unix.Close(fd)
+			for _, fds := range c.Sections[i].Listeners {
+				for _, fd := range fds {
+					_ = unix.Close(fd)
+				}
 			}
 			continue
 		}
@@ -116,8 +117,14 @@ func (d *Daemon) restore(c *past, record string) error {
 	}
 	for i := range d.config.Brokers {
 		if b := &d.config.Brokers[i]; d.named(b.Name) == nil {
-			d.add(b, most[i])
+			if _, err := d.add(b, most[i]); err != nil {
+				return err
+			}
 		}
+	}
+	for _, fd := range c.Sockets {
+		unix.CloseOnExec(fd)
+		d.user.AdoptLingering(fd)
 	}
 	d.restoreUnborn(c.Unborn)
 	for i := range c.Tunnels {
@@ -130,9 +137,9 @@ func (d *Daemon) restore(c *past, record string) error {
 
 func (d *Daemon) restoreSection(c *survive.Section, b *config.Broker, most []int) (err error) {
 	s := &section{
-		number: c.Number, config: b, listeners: make(map[uint32]*listener),
+		number: c.Number, config: b, listeners: make(map[uint32]listener),
 		leaving: c.Leaving, opened: c.Opened, complete: c.Complete, loosened: c.Unattached,
-		device: int(c.Device), path: d.path,
+		device: int(c.Device), path: d.pathOf(c.User),
 	}
 	limit := b.MaxTunnels
 	for i := range d.config.Brokers {
@@ -147,18 +154,35 @@ func (d *Daemon) restoreSection(c *survive.Section, b *config.Broker, most []int
 		d.sections = append(d.sections, nil)
 	}
 	d.sections[s.number] = s
-	for number, fd := range c.Listeners {
-		unix.CloseOnExec(fd)
-		l, err := sock.FromFD(fd)
-		if err == nil {
-			s.listeners[number] = l
-			err = d.poller.Add(fd, tokenListener|uint64(number), poll.Read)
-		}
+	for number, fds := range c.Listeners {
+		l, err := d.restoreListener(s, number, fds)
 		if err != nil {
 			return fmt.Errorf("broker '%s': listener: %w", c.Name, err)
 		}
+		s.listeners[number] = l
 	}
 	return nil
+}
+
+func (d *Daemon) restoreListener(s *section, number uint32, fds []int) (listener, error) {
+	for _, fd := range fds {
+		unix.CloseOnExec(fd)
+	}
+	if s.user() {
+		l, err := d.user.AdoptListener(fds, number)
+		if err != nil { // and no listener that is not nil
+			return nil, err
+		}
+		return l, nil
+	}
+	if len(fds) != 1 {
+		return nil, fmt.Errorf("%d sockets, want one", len(fds))
+	}
+	l, err := sock.FromFD(fds[0])
+	if err != nil {
+		return nil, err
+	}
+	return l, d.poller.Add(fds[0], tokenListener|uint64(number), poll.Read)
 }
 
 // restoreUnborn tells the cores which tunnels end before they were up, where that

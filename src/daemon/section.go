@@ -18,15 +18,23 @@ const maxListeners = 1024
 // maxRetired is how many batches of 32 datagrams a closing listener's mail may be.
 const maxRetired = 64
 
-type listener = sock.Listener
+// listener is one place where a section listens: a sock.Listener, which the loop
+// reads, or one of a path that reads it itself. See there for the methods.
+type listener interface {
+	Addr() netip.AddrPort
+	FDs() []int
+	Queue(local netip.Addr, peer netip.AddrPort, data []byte)
+	Flush() (sent int, err error)
+	Close() error
+}
 
 // section is one broker section: its core and its listeners.
 type section struct {
 	number    int
 	config    *config.Broker
 	core      *broker.Broker
-	listeners map[uint32]*listener // by number; empty while it waits
-	complete  bool                 // it listens wherever it should
+	listeners map[uint32]listener // by number; empty while it waits
+	complete  bool                // it listens wherever it should
 	waits     map[netip.AddrPort]wait
 	opened    uint32          // listeners so far
 	stale     map[uint32]bool // listeners that are about to be closed
@@ -41,7 +49,7 @@ type section struct {
 }
 
 // listener finds a listener and its section by the listener's number.
-func (d *Daemon) listener(number uint32) (*section, *listener) {
+func (d *Daemon) listener(number uint32) (*section, listener) {
 	n := int(number / maxListeners)
 	if n >= len(d.sections) || d.sections[n] == nil {
 		return nil, nil
@@ -107,7 +115,9 @@ func (d *Daemon) portsInUse() map[uint16]bool {
 
 func (d *Daemon) closeListener(s *section, number uint32) {
 	l := s.listeners[number]
-	_ = d.poller.Remove(l.FD())
+	if own, ours := l.(*sock.Listener); ours {
+		_ = d.poller.Remove(own.FD())
+	}
 	_ = l.Close()
 	delete(s.listeners, number)
 	delete(s.stale, number)
@@ -149,10 +159,13 @@ func (s *section) outdate(b *config.Broker) {
 func (d *Daemon) retire(s *section, number uint32) {
 	l := s.listeners[number]
 	_, _ = l.Flush()
-	_ = l.Shut() // in vain where its interface has gone
 	d.moved = d.moved || s.core.Tunnels() > 0
-	for range maxRetired {
-		datagrams, faults := l.Receive()
+	own, ours := l.(*sock.Listener)
+	if ours {
+		_ = own.Shut() // in vain where its interface has gone
+	}
+	for n := 0; ours && n < maxRetired; n++ {
+		datagrams, faults := own.Receive()
 		if len(datagrams) == 0 && faults == 0 {
 			break
 		}

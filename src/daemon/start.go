@@ -66,8 +66,10 @@ func start(o Options) (_ *Daemon, err error) {
 	if err := d.openGate(); err != nil {
 		return nil, err
 	}
-	d.makeDatapath(o.NoDatapath)
 	var left []survive.Left
+	if err := d.makeDatapath(o.NoDatapath); err != nil {
+		return nil, err
+	}
 	if before != nil {
 		err = d.restore(before, survive.RecordPath(o.Socket))
 	} else {
@@ -119,7 +121,9 @@ func (d *Daemon) makeSections(r *survive.Record) (left []survive.Left, err error
 		if err := listenable(b); err != nil {
 			return nil, err
 		}
-		d.add(b, most[i])
+		if _, err := d.add(b, most[i]); err != nil {
+			return nil, err
+		}
 	}
 	if len(left) > 0 && left[0].FD >= 0 {
 		d.adoptStored(left)
@@ -129,7 +133,11 @@ func (d *Daemon) makeSections(r *survive.Record) (left []survive.Left, err error
 }
 
 // add makes a section. It listens when openListeners is called.
-func (d *Daemon) add(b *config.Broker, most int) *section {
+func (d *Daemon) add(b *config.Broker, most int) (*section, error) {
+	path, err := d.choose(b)
+	if err != nil {
+		return nil, fmt.Errorf("broker '%s': %w", b.Name, err)
+	}
 	number := 0
 	for number < len(d.sections) && d.sections[number] != nil {
 		number++
@@ -137,10 +145,11 @@ func (d *Daemon) add(b *config.Broker, most int) *section {
 	if number == len(d.sections) {
 		d.sections = append(d.sections, nil)
 	}
-	s := &section{number: number, config: b, path: d.path, listeners: make(map[uint32]*listener)}
+	s := &section{number: number, config: b, path: path, listeners: make(map[uint32]listener)}
 	s.core = broker.New(*b, d.coreOptions(s, most))
 	d.sections[number] = s
-	return s
+	d.tellDatapath(s)
+	return s, nil
 }
 
 // coreOptions is what a section's core needs beside its configuration.

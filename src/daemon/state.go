@@ -21,6 +21,9 @@ func (d *Daemon) state(caller int) *survive.State {
 			st.Sections = append(st.Sections, s.state())
 		}
 	}
+	if d.user != nil {
+		st.Sockets = d.user.Lingering()
+	}
 	for _, p := range d.ports.byID {
 		if p != nil {
 			t := p.state(d.links.State(p.id), d.store.Stored(p.id))
@@ -35,17 +38,17 @@ func (s *section) state() survive.Section {
 	st := survive.Section{
 		Number: s.number, Name: s.config.Name, Config: config.FormatUCI(&config.Config{Brokers: []config.Broker{*s.config}}),
 		Leaving: s.leaving, Complete: s.complete, Opened: s.opened, Unattached: s.loosened, Device: uint32(s.device),
-		Listeners: make(map[uint32]int), Core: s.core.AppendState(nil),
+		Listeners: make(map[uint32][]int), User: s.user(), Core: s.core.AppendState(nil),
 	}
 	for number, l := range s.listeners {
-		st.Listeners[number] = l.FD()
+		st.Listeners[number] = l.FDs()
 	}
 	return st
 }
 
 func (p *port) state(is datapath.State, stored bool) survive.Tunnel {
 	return survive.Tunnel{
-		ID: p.id, Section: p.section.number, Listener: p.listener, FD: p.section.path.FD(p.id), Peer: p.peer, Local: p.local,
+		ID: p.id, Section: p.section.number, Listener: p.listener, FD: p.section.path.Keep(p.id), Peer: p.peer, Local: p.local,
 		Interface: p.name, Master: is.Attached, Isolated: is.Isolated, Unsettled: is.Failed != "", Stored: stored,
 	}
 }

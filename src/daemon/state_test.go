@@ -27,8 +27,8 @@ func TestFieldsAreHandedOver(t *testing.T) {
 		known string
 	}{
 		{Daemon{}, "config jar sections serial ports hooks control store started hooksRun marks moved moving failures rises confined " + // handed over
-			"read log path kernel links signals incoming clock version " + // made anew
-			"poller wake now promptly retryAt look creates queue effects event buffer padded listenFirst replied " + // of a turn, or found out again
+			"read log none kernel user kernelUp lacks links signals incoming clock version " + // made anew
+			"poller wake now promptly retryAt look creates queue effects event letter buffer padded listenFirst replied " + // of a turn, or found out again
 			"quiet lists verifier moveNext " + // begin anew: windows of the log, files, answers
 			"stopBy upgrading"}, // there is no upgrade while stopping, and only one at a time
 		{section{}, "number config core listeners complete opened device leaving stale waits waitsFor silentErrors loosened refusals path"}, // stale: only during a reload; waits: found out again; refusals: begin anew
@@ -66,8 +66,12 @@ func standing(t testing.TB) *Daemon {
 		config: c, version: "1.0", jar: cookie.New([16]byte{1}), control: server, serial: 7, store: store,
 		hooks: hook.New(1, log, func() {}), log: log,
 	}
-	d.makeDatapath(true)
-	d.add(&c.Brokers[0], 10)
+	if err := d.makeDatapath(true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.add(&c.Brokers[0], 10); err != nil {
+		t.Fatal(err)
+	}
 	at := netip.MustParseAddrPort("192.0.2.1:4711")
 	p := &port{
 		id: 105, section: d.sections[0], listener: 3, peer: at, local: netip.MustParseAddrPort("192.0.2.2:8942"), name: "l2tp105-105",
@@ -112,7 +116,7 @@ func TestProveNumbers(t *testing.T) {
 	d := standing(t)
 	o := Options{Config: d.config, NoDatapath: true, Parse: parse}
 	for name, change := range map[string]func(*survive.State){
-		"listener": func(s *survive.State) { s.Sections[0].Listeners[maxListeners] = 3 },
+		"listener": func(s *survive.State) { s.Sections[0].Listeners[maxListeners] = []int{3} },
 		"section":  func(s *survive.State) { s.Sections[0].Number = maxSections },
 		"twice":    func(s *survive.State) { s.Sections = append(s.Sections, s.Sections[0]) },
 	} {

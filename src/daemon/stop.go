@@ -71,7 +71,7 @@ func (d *Daemon) close() {
 	d.store.Close(d.now)
 	d.control.Close()
 	d.hooks.Kill()
-	d.path.Close() // the kernel then removes the interfaces
+	d.closeDatapath() // the kernel then removes the interfaces
 	d.closeListeners()
 	d.links.Close()
 	d.lists.Close()

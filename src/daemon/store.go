@@ -26,6 +26,9 @@ func (d *Daemon) adoptStored(left []survive.Left) {
 		for _, id := range s.core.Adopt(d.now, records) {
 			l := byID[id]
 			info, _ := s.core.Next(id)
+			if l != nil && isSocket(l.FD) == s.user() { // something else carries the section's frames now
+				l = nil
+			}
 			if l == nil {
 				d.later(s, broker.Event{Kind: broker.EventLost, Tunnel: id})
 				continue
@@ -50,6 +53,13 @@ func (d *Daemon) adoptStored(left []survive.Left) {
 	d.log.Warn("the broker before this one ended without a word", "tunnels_kept", adopted, "tunnels_lost", len(byID))
 }
 
+// isSocket reports whether a tunnel lives by a socket, as the kernel's do, and not by a
+// device.
+func isSocket(fd int) bool {
+	_, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	return err == nil
+}
+
 // inherit gives the data path a tunnel of an earlier process, with its socket and
 // what is known; the rest is as the core has it. Where the configuration
 // is another one now, the tunnel follows it.
@@ -60,8 +70,10 @@ func (d *Daemon) inherit(p *port, info *broker.TunnelInfo, fd int, k datapath.Kn
 	if k.Up {
 		k.Is.MTU, k.Is.Kbit = info.MTU, info.Bandwidth
 	}
-	p.section.path.Adopt(p.request(), fd)
-	d.links.Inherit(p.request(), k)
+	r := p.request()
+	r.Session, r.PeerID, r.PeerSession = info.Session, info.PeerTunnel, info.PeerSession
+	p.section.path.Adopt(r, fd)
+	d.links.Inherit(r, k)
 	d.wish(p)
 }
 
@@ -77,7 +89,7 @@ func (d *Daemon) noteStored(e *broker.Effect) {
 func (d *Daemon) lookStored(id uint32) (name string, record []byte, fd int) {
 	fd = -1
 	if p := d.ports.get(id); p != nil && !p.closing {
-		fd = p.section.path.FD(id)
+		fd = p.section.path.Keep(id)
 	}
 	for _, s := range d.sections {
 		if s != nil && s.core.Holds(id) {

@@ -12,7 +12,7 @@ import (
 // finds the way all the same.
 
 // suits tells whether a listener can send from an address and port.
-func suits(l *listener, local netip.AddrPort) bool {
+func suits(l listener, local netip.AddrPort) bool {
 	at := l.Addr()
 	return at.Port() == local.Port() && (at.Addr() == local.Addr() || at.Addr().IsUnspecified() && at.Addr().Is4() == local.Addr().Is4())
 }

@@ -6,7 +6,7 @@
 // again by Tick. Wish and fact are never one field. What happened comes back as
 // Events.
 //
-// The paths are kernel.Path, which has the kernel's L2TP carry the frames, and
-// None. There can be several at once; their interfaces are all in one Interfaces,
+// The paths are kernel.Path, which has the kernel's L2TP carry the frames,
+// user.Path, which does it itself, and None. There can be several at once; their interfaces are all in one Interfaces,
 // as they share bridges and IDs. Nothing here is safe for concurrent use.
 package datapath

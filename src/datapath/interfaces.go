@@ -250,7 +250,7 @@ func (s *Interfaces) limit(i *iface) (err error) {
 		err = s.limiter.Set(i.index, i.want.Kbit)
 	}
 	if errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("%w: the kernel lacks sch_htb or sch_fq_codel (OpenWrt: kmod-sched-core)", err)
+		return fmt.Errorf("%w: the kernel lacks sch_htb (OpenWrt: kmod-sched-core)", err)
 	}
 	if err == nil {
 		i.is.Kbit = i.want.Kbit

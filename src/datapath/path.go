@@ -29,13 +29,15 @@ type Path interface {
 	// Create makes a tunnel with its interface, which is down, or leaves nothing.
 	// The error wraps ErrTunnelExists and the like, or says what failed.
 	Create(r *Request) error
-	// Adopt takes over a tunnel that an earlier process has made, with its socket,
-	// -1 where that is closed. Its interface is found by Interfaces.Adopt.
+	// Adopt takes over a tunnel that an earlier process has made, with what its Keep
+	// gave, -1 where that is closed. Its interface is found by Interfaces.Adopt.
 	Adopt(r *Request, fd int)
-	// FD is the tunnel's own UDP socket, for the loop to wait at and for systemd to
-	// keep; -1: it has none, or none any more, and what its client says comes to a
-	// listener.
+	// FD is the tunnel's own UDP socket, for the loop to wait at; -1: it has none, or
+	// none any more, and what its client says comes to a listener.
 	FD(id uint32) int
+	// Keep is the descriptor that the tunnel lives by, for systemd to keep, and for
+	// Adopt of the next process; -1: there is none, or none any more.
+	Keep(id uint32) int
 	// Send sends a control message to the tunnel's client. The error is a bare errno,
 	// EMSGSIZE when it does not fit into the device's MTU. Nothing is allocated.
 	Send(id uint32, message []byte) error

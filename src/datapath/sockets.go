@@ -66,6 +66,9 @@ func (s *Sockets) FD(id uint32) int {
 	return -1
 }
 
+// Keep implements Path: it is the socket.
+func (s *Sockets) Keep(id uint32) int { return s.FD(id) }
+
 // Send implements Path.
 func (s *Sockets) Send(id uint32, message []byte) error {
 	if one := s.get(id); one != nil {

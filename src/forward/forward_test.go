@@ -124,6 +124,12 @@ func TestFramesRefused(t *testing.T) {
 	}
 	send(t, c, data(5, frame))
 	d.want(plain(100, 1)) // and nothing before it
+	// Who has no tunnel, or another session, may have to be told.
+	for _, want := range []uint32{6, 5} {
+		if m := r.next(); !bytes.Equal(m.Data, data(want, frame)) || (m.Tunnel == nil) != (want == 5) {
+			t.Errorf("mail is %+v", m)
+		}
+	}
 }
 
 // A device that is full, and one that is gone, cost frames and nothing else.

@@ -13,7 +13,7 @@ import (
 	"tunneldigger/src/offload"
 )
 
-const patience = 2 * time.Minute // a busy machine's
+const deadline = 2 * time.Minute // a busy machine's
 
 // QEMU, under which the tests for mips run, does not pass UDP_SEGMENT on to the kernel, and sends 64 kB as one datagram.
 const emulated = runtime.GOARCH == "mips"
@@ -81,7 +81,7 @@ func (d *device) read() []byte {
 	d.t.Helper()
 	b := make([]byte, offload.MaxFrame)
 	p := []unix.PollFd{{Fd: int32(d.fd), Events: unix.POLLIN}}
-	for end := time.Now().Add(patience); ; {
+	for end := time.Now().Add(deadline); ; {
 		n, err := unix.Read(d.fd, b)
 		switch {
 		case err == nil && n == 0:
@@ -130,7 +130,7 @@ func plain(n int, seed byte) []byte {
 func (r *rig) next() Mail {
 	r.t.Helper()
 	var m Mail
-	for end := time.After(patience); ; {
+	for end := time.After(deadline); ; {
 		if r.Next(&m, true) {
 			return m
 		}
@@ -145,9 +145,9 @@ func (r *rig) next() Mail {
 // until waits for a condition that no event tells of.
 func until(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !cond(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(deadline); !cond(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("not within ", patience, ": ", what)
+			t.Fatal("not within ", deadline, ": ", what)
 		}
 	}
 }

@@ -10,7 +10,8 @@ const (
 	boxSize    = 256  // letters that wait
 )
 
-// Mail is a datagram for the Engine's owner: a control message of a tunnel, or whatever came to a listener from others.
+// Mail is a datagram for the Engine's owner: a control message of a tunnel, or what came to a listener from others. Of data that is
+// nobody's, or of another session than the tunnel's, it is the first datagram of several at most.
 type Mail struct {
 	Listener    *Listener
 	Tunnel      *Tunnel // nil: of no tunnel
@@ -69,10 +70,19 @@ func (e *Engine) Next(m *Mail, strangers bool) bool {
 	return e.members.take(m, e.mail[:]) || strangers && e.strangers.take(m, e.mail[:])
 }
 
+// Waiting reports whether there is mail.
+func (e *Engine) Waiting() bool { return e.members.waits() || e.strangers.waits() }
+
+func (b *box) waits() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.n > 0
+}
+
 // post puts mail into its box.
 func (e *Engine) post(w *worker, m *Mail, data []byte) {
 	b := &e.strangers
-	if m.Tunnel != nil {
+	if m.Tunnel != nil && (len(data) == 0 || data[0]&0x80 != 0) {
 		b = &e.members
 	}
 	ok, first := b.put(m, data)

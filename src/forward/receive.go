@@ -16,8 +16,8 @@ const (
 )
 
 // receive takes in what a socket has, up to a bound; it reports whether there may be more.
-func (w *worker) receive(s *socket, events uint32) (more bool) {
-	if events&unix.EPOLLERR != 0 {
+func (w *worker) receive(s *socket, faulty bool) (more bool) {
+	if faulty {
 		w.complaints(s)
 	}
 	var k key
@@ -42,15 +42,26 @@ func (w *worker) receive(s *socket, events uint32) (more bool) {
 		k.peer(&w.arrival.from)
 		k.local(local, port)
 		t := w.tunnels[k]
+		told := false // the owner of data that is nobody's
 		for rest := w.in[:n]; len(rest) > 0; {
 			d := rest[:min(segment, len(rest))]
 			rest = rest[len(d):]
-			if t == nil || d[0]&0x80 != 0 {
+			reason := Drop(-1)
+			switch {
+			case d[0]&0x80 != 0:
 				w.other(s, t, netip.AddrPortFrom(local, port), d)
 				continue
+			case t == nil:
+				reason = DropStranger
+			default:
+				reason = t.refuse(d)
 			}
-			if reason := t.refuse(d); reason >= 0 {
+			if reason >= 0 {
 				w.drop(reason, 1)
+				if (reason == DropStranger || reason == DropSession) && !told {
+					told = true
+					w.other(s, t, netip.AddrPortFrom(local, port), d)
+				}
 				continue
 			}
 			w.joiner.NoUDP = !t.segs
@@ -78,12 +89,9 @@ func (t *Tunnel) refuse(d []byte) Drop {
 	return -1
 }
 
-// other takes in what is not a tunnel's data. Data of nobody's could only be answered by nothing.
+// other gives the owner what is not a tunnel's data. Data of nobody, or of another session, he may answer: somebody takes himself for
+// connected.
 func (w *worker) other(s *socket, t *Tunnel, local netip.AddrPort, d []byte) {
-	if d[0]&0x80 == 0 {
-		w.drop(DropStranger, 1)
-		return
-	}
 	local = netip.AddrPortFrom(zoned(local.Addr(), w.arrival.index), local.Port())
 	m := Mail{Listener: s.listener, Tunnel: t, Peer: w.arrival.from.get(), Local: local}
 	w.engine.post(w, &m, d)

@@ -13,6 +13,9 @@ import (
 // buffers is how much a socket may hold in each direction: some milliseconds of a fast link, in which a worker does not get a processor.
 const buffers = 8 << 20
 
+// largestMessage is how long control messages are that are no probes, at most: a header of 6 bytes and 255 of payload.
+const largestMessage = 261
+
 // Listener is the sockets that share one address and port, one for each worker. Its methods are for the Engine's owner.
 type Listener struct {
 	engine   *Engine
@@ -159,21 +162,33 @@ func open(addr netip.AddrPort, device string) (fd int, err error) {
 	return fd, nil
 }
 
-// prepare sets what a socket needs for carrying frames: datagrams go out with DF whatever path MTU the kernel knows, as probes must and
-// the kernel's own tunnels do; what routers say is in the error queue.
+// prepare sets what a socket needs for carrying frames: what is too large for the path is cut on the way, whatever path MTU the kernel knows, as
+// with the kernel's own tunnels; what routers say is in the error queue.
 func prepare(fd int, v4 bool) error {
-	level, discover, probe, errors := unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE, unix.IP_RECVERR
+	level, name := unix.IPPROTO_IP, unix.IP_RECVERR
 	if !v4 {
-		level, discover, probe, errors = unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE, unix.IPV6_RECVERR
+		level, name = unix.IPPROTO_IPV6, unix.IPV6_RECVERR
 	}
-	if err := unix.SetsockoptInt(fd, level, discover, probe); err != nil {
-		return fmt.Errorf("turn path MTU discovery on: %w", err)
+	if err := Whole(fd, v4, false); err != nil {
+		return fmt.Errorf("turn path MTU discovery off: %w", err)
 	}
-	if err := unix.SetsockoptInt(fd, level, errors, 1); err != nil {
+	if err := unix.SetsockoptInt(fd, level, name, 1); err != nil {
 		return fmt.Errorf("have errors queued: %w", err)
 	}
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1) // where there is none, datagrams come one by one
 	return nil
+}
+
+// Whole says whether datagrams that a socket sends from now on have to stay whole: with DF, or EMSGSIZE.
+func Whole(fd int, v4, on bool) error {
+	value := unix.IP_PMTUDISC_OMIT
+	if on {
+		value = unix.IP_PMTUDISC_PROBE
+	}
+	if v4 {
+		return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, value)
+	}
+	return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, value) // the values are the same
 }
 
 // bound is the address that a socket is bound to.
@@ -214,6 +229,11 @@ func (l *Listener) Send(local netip.Addr, peer netip.AddrPort, data []byte) erro
 func (l *Listener) send(a *address, data []byte) error {
 	var c controls
 	var m message
+	// A probe is to find out what passes whole. That a frame which a worker sends at the same moment has to do so too does not matter.
+	if fd, v4 := l.sockets[0].fd, l.local.Addr().Is4(); len(data) > largestMessage {
+		_ = Whole(fd, v4, true)
+		defer func() { _ = Whole(fd, v4, false) }()
+	}
 	for try := 0; ; try++ {
 		errno := m.send(l.sockets[0].fd, a, &c, data, 0)
 		if try == 3 || errno != unix.EINTR && !another(errno) {

@@ -1,14 +1,14 @@
 package forward
 
 import (
-	"fmt"
 	"runtime"
 	"sync"
-	"unsafe"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/offload"
+	"tunneldigger/src/poll"
 )
 
 // worker carries frames on one thread. Everything but what mu guards is its own.
@@ -16,8 +16,8 @@ type worker struct {
 	engine *Engine
 	number int
 	load   int // how many TAP devices it has, or will have; the owner's
-	epoll  int
-	event  int // an eventfd
+	poller *poll.Poller
+	wake   *poll.Wake
 
 	mu      sync.Mutex
 	changes []change
@@ -47,28 +47,30 @@ type change struct {
 
 // What an epoll token stands for; the low half is an index.
 const (
-	tokenSocket = iota
+	tokenSocket = iota << 32
 	tokenTap
-	tokenEvent
+	tokenWake
+	tokenKind = ^uint64(1<<32 - 1)
 )
 
-// turn is how many events are taken at once.
-const turn = 64
+const (
+	turn = 64 // events that are taken at once
+	// Events come thick when so many more have come soon after the one before than have not. Then the next one is waited for with patience.
+	thick    = 4
+	soon     = 2 * time.Millisecond
+	patience = 20 * time.Millisecond
+)
 
 func newWorker(e *Engine) (_ *worker, err error) {
-	w := &worker{engine: e, number: len(e.workers), epoll: -1, event: -1, tunnels: make(map[key]*Tunnel)}
-	defer func() {
-		if err != nil {
-			w.close()
-		}
-	}()
-	if w.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("epoll_create: %w", err)
+	w := &worker{engine: e, number: len(e.workers), tunnels: make(map[key]*Tunnel)}
+	if w.poller, err = poll.New(); err != nil {
+		return nil, err
 	}
-	if w.event, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		return nil, fmt.Errorf("eventfd: %w", err)
+	if w.wake, err = poll.NewWake(); err == nil {
+		err = w.poller.Add(w.wake.FD(), tokenWake, poll.Read)
 	}
-	if err = w.watch(w.event, tokenEvent, 0); err != nil {
+	if err != nil {
+		w.close()
 		return nil, err
 	}
 	w.in = make([]byte, 65536)
@@ -79,19 +81,10 @@ func newWorker(e *Engine) (_ *worker, err error) {
 }
 
 func (w *worker) close() {
-	for _, fd := range []int{w.epoll, w.event} {
-		if fd >= 0 {
-			_ = unix.Close(fd)
-		}
+	_ = w.poller.Close()
+	if w.wake != nil {
+		_ = w.wake.Close()
 	}
-}
-
-func (w *worker) watch(fd int, kind, index int) error {
-	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(index), Pad: int32(kind)}
-	if err := unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
-		return fmt.Errorf("epoll_ctl: %w", err)
-	}
-	return nil
 }
 
 // do has a change made between two turns.
@@ -99,32 +92,43 @@ func (w *worker) do(c change) {
 	w.mu.Lock()
 	w.changes = append(w.changes, c)
 	w.mu.Unlock()
-	one := uint64(1)
-	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(w.event), uintptr(unsafe.Pointer(&one)), 8)
+	w.wake.Notify()
 }
 
-// run is the worker's life. It keeps its thread, which spends nearly all of its time in the kernel.
+// run is the worker's life. It keeps its thread, so that events that come thick are had without the runtime's help.
 func (w *worker) run() {
 	defer w.engine.running.Done()
 	runtime.LockOSThread()
-	var events [turn]unix.EpollEvent
-	for {
-		n, err := unix.EpollWait(w.epoll, events[:], -1)
-		if err != nil && err != unix.EINTR {
-			panic("forward: epoll_wait: " + err.Error()) // a fault of this program
+	events := make([]poll.Event, turn)
+	for hurry := 0; ; {
+		var n int
+		var err error
+		began := time.Now()
+		if hurry < thick {
+			n, err = w.poller.Wait(-1, events)
+		} else if n, err = w.poller.Hold(patience, events); n == 0 {
+			hurry = 0
 		}
-		for i := range events[:max(n, 0)] {
+		if err != nil {
+			panic("forward: " + err.Error()) // a fault of this program
+		}
+		if time.Since(began) < soon {
+			hurry = min(hurry+1, 2*thick)
+		} else if hurry > 0 {
+			hurry--
+		}
+		for i := range events[:n] {
 			ev := &events[i]
-			switch index := int(ev.Fd); ev.Pad {
+			switch index := int(uint32(ev.Token)); ev.Token & tokenKind {
 			case tokenSocket:
 				if s := w.sockets.list[index]; s != nil {
-					w.receive(s, ev.Events)
+					w.receive(s, ev.Error)
 				}
 			case tokenTap:
 				if t := w.taps.list[index]; t != nil {
 					w.transmit(t)
 				}
-			case tokenEvent:
+			case tokenWake:
 				if w.change() {
 					return
 				}
@@ -135,8 +139,7 @@ func (w *worker) run() {
 
 // change does what is wanted; it reports whether that is to stop.
 func (w *worker) change() (stop bool) {
-	var count uint64
-	_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(w.event), uintptr(unsafe.Pointer(&count)), 8)
+	w.wake.Drain()
 	w.mu.Lock()
 	w.doing, w.changes = w.changes, w.doing[:0]
 	w.mu.Unlock()
@@ -148,21 +151,21 @@ func (w *worker) change() (stop bool) {
 		case c.socket != nil && c.remove:
 			if c.socket.worker == w.number {
 				c.socket.shut()
-				_ = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_DEL, c.socket.fd, nil)
-				for w.receive(c.socket, 0) {
+				_ = w.poller.Remove(c.socket.fd)
+				for w.receive(c.socket, false) {
 				}
 				w.sockets.remove(c.socket.slot)
 			}
 			c.socket.release()
 		case c.socket != nil:
 			c.socket.slot = w.sockets.add(c.socket)
-			_ = w.watch(c.socket.fd, tokenSocket, c.socket.slot)
+			_ = w.poller.Add(c.socket.fd, tokenSocket|uint64(c.socket.slot), poll.Read)
 		case c.remove:
 			if w.tunnels[c.tunnel.key] == c.tunnel { // and not the next one of its addresses
 				delete(w.tunnels, c.tunnel.key)
 			}
 			if c.tunnel.worker == w.number {
-				_ = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_DEL, c.tunnel.fd, nil)
+				_ = w.poller.Remove(c.tunnel.fd)
 				w.taps.remove(c.tunnel.slot)
 			}
 			c.tunnel.release()
@@ -170,7 +173,7 @@ func (w *worker) change() (stop bool) {
 			w.tunnels[c.tunnel.key] = c.tunnel
 			if c.tunnel.worker == w.number {
 				c.tunnel.slot = w.taps.add(c.tunnel)
-				_ = w.watch(c.tunnel.fd, tokenTap, c.tunnel.slot)
+				_ = w.poller.Add(c.tunnel.fd, tokenTap|uint64(c.tunnel.slot), poll.Read)
 			}
 		}
 	}

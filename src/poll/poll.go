@@ -130,6 +130,11 @@ func (p *Poller) Wait(timeout time.Duration, events []Event) (int, error) {
 			return 0, fmt.Errorf("epoll: %w", err)
 		}
 	}
+	return p.collect(events)
+}
+
+// collect turns what was found into events.
+func (p *Poller) collect(events []Event) (int, error) {
 	if p.errno != 0 {
 		return 0, fmt.Errorf("epoll_pwait: %w", p.errno)
 	}

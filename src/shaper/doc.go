@@ -1,5 +1,5 @@
 // Package shaper limits what leaves through a network interface: an HTB class with the rate, and fq_codel below it so that the queue
-// stays short and the flows share it. On a tunnel's interface that is the client's downstream.
+// stays short and the flows share it, or a plain queue where the kernel has no fq_codel. On a tunnel's interface that is the client's downstream.
 //
 // The rate counts the frames of the interface, Ethernet header included and L2TP's encapsulation not. So with full frames a TCP transfer measures 95 % of the
 // limit, and the path outside the tunnel carries 103 %. It is also what the limit has always meant to clients: the reference

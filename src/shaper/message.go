@@ -1,6 +1,7 @@
 package shaper
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -82,8 +83,25 @@ func ticks(rate uint64) uint32 {
 	return uint32(burst * 1e9 / 64 / rate)
 }
 
-// leaf makes the fq_codel qdisc below the class, or changes it.
+// leaf makes the qdisc below the class, or changes it: fq_codel or, where the kernel has none, a queue of bytes, which every kernel has.
 func (c *Conn) leaf(ifindex int, kbit uint32, fresh bool) error {
+	err := c.codel(ifindex, kbit, fresh)
+	// EINVAL: there is such a queue from before.
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) && !fresh {
+		m := c.request("set bfifo qdisc", unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, ifindex, leafHandle, classHandle)
+		m.String(tcaKind, "bfifo")
+		m.U32(tcaOptions, queue(kbit)) // struct tc_fifo_qopt
+		return c.nl.Do(nil)
+	}
+	return err
+}
+
+// queue is how many bytes wait at most: those of 100 ms, and two frames of 64 kB, which go through in one piece.
+func queue(kbit uint32) uint32 {
+	return uint32(max(uint64(kbit)*bytesPerKbit/10, 2*65536))
+}
+
+func (c *Conn) codel(ifindex int, kbit uint32, fresh bool) error {
 	m := c.request("set fq_codel qdisc", unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, ifindex, leafHandle, classHandle)
 	m.String(tcaKind, "fq_codel")
 	options := m.Nest(tcaOptions)

@@ -10,7 +10,7 @@ import (
 )
 
 // Conn sets limits in one network namespace. It is not safe for concurrent use. Requests that the kernel refuses give an
-// *nl.Error; ENOENT from Set means that the kernel has no HTB or no fq_codel (modules sch_htb, sch_fq_codel; OpenWrt: kmod-sched-core).
+// *nl.Error; ENOENT from Set means that the kernel has no HTB (module sch_htb; OpenWrt: kmod-sched-core).
 type Conn struct{ nl *nl.Conn }
 
 // Open connects to the network namespace of the calling thread.

@@ -132,6 +132,9 @@ func Busy(addr netip.AddrPort, device string) (bool, error) {
 // FD is the descriptor, to watch; it belongs to the Listener.
 func (l *Listener) FD() int { return l.fd }
 
+// FDs is FD alone, as what has several sockets has it.
+func (l *Listener) FDs() []int { return []int{l.fd} }
+
 // Addr is the address the socket is bound to, with the port that the kernel chose if 0 was asked for.
 func (l *Listener) Addr() netip.AddrPort { return l.local }
 

@@ -22,7 +22,11 @@ func AppendJSON(b []byte, r *Report) []byte {
 	b = seconds(b, "uptime_seconds", r.Uptime)
 	b = number(b, "memory_resident_bytes", r.Memory)
 	b = number(b, "send_failures", r.SendFailures)
-	b = open(b, "hooks", "{")
+	b = open(b, "frames_dropped", "{")
+	for i := range r.Frames {
+		b = number(b, r.Frames[i].Reason, r.Frames[i].N)
+	}
+	b = open(add(b, "}"), "hooks", "{")
 	b = number(b, "running", uint64(r.Hooks.Running))
 	b = number(b, "waiting", uint64(r.Hooks.Waiting))
 	b = number(b, "ended", r.Hooks.Ended)
@@ -40,6 +44,7 @@ func AppendJSONSection(b []byte, s *Section, first bool) []byte {
 	b = add(b, "{")
 	b = text(b, "name", s.Name)
 	b = orNull(b, "interface", s.Interface)
+	b = text(b, "datapath", s.Datapath)
 	b = open(b, "listening", "[")
 	for i := range s.Listeners {
 		if l := &s.Listeners[i]; l.Why == "" {

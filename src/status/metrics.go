@@ -42,6 +42,16 @@ var families = []family{
 	{"hooks_failed_total", counter, "Hooks that have failed or were killed.", process(func(r *Report) uint64 { return r.Hooks.Failed })},
 	{"send_failures_total", counter, "Datagrams that could not be sent.", process(func(r *Report) uint64 { return r.SendFailures })},
 
+	{"frames_dropped_total", counter, "Frames that the broker was to carry itself and has dropped.", func(b []byte, f *family, r *Report) []byte {
+		for i := range r.Frames {
+			b = count(f.open(b, "", "reason", r.Frames[i].Reason), "} ", r.Frames[i].N, "\n")
+		}
+		return b
+	}},
+
+	{"datapath_info", gauge, "What carries the frames of tunnels; the value is always 1.", each(func(s *Section, sample func(label, value string, n uint64)) {
+		sample("datapath", s.Datapath, 1)
+	})},
 	{"listening", gauge, "Whether the broker listens at an address and port; 0 while it can not.", listenerSamples},
 	{"draining", gauge, "Whether the broker is being drained.", section(func(s *Section) uint64 { return one(s.Draining) })},
 	{"tunnels", gauge, "Tunnels, those included that are coming or going.", section(func(s *Section) uint64 { return uint64(s.Tunnels) })},

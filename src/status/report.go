@@ -23,7 +23,9 @@ type Report struct {
 	Memory       uint64        // resident, in bytes
 	Hooks        Hooks
 	SendFailures uint64 // datagrams that could not be sent
-	Sections     []Section
+	// Frames are the counts of frames that the program has carried and dropped itself, by reason; none where only the kernel carries some.
+	Frames   []Count
+	Sections []Section
 }
 
 // Hooks count runs of hooks; all the programs of one event are one run.
@@ -33,10 +35,17 @@ type Hooks struct {
 	Failed           uint64 // with another status than 0, killed, or not to be started; a refusal by session.verify is no failure
 }
 
+// Count is how often something has happened for a reason, in a word.
+type Count struct {
+	Reason string
+	N      uint64
+}
+
 // Section is one broker section.
 type Section struct {
 	Name      string
 	Interface string // "": any
+	Datapath  string // what carries the frames: kernel, user, or none
 	Listeners []Listener
 	Refusals  []Refusal // the last ones, last first
 	WaitsFor  string    // what is missing before it can listen anywhere, in words

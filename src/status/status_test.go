@@ -26,9 +26,9 @@ func fixture() (*Report, []Tunnel) {
 	stats.Setup.Buckets[2], stats.Setup.Buckets[5], stats.Setup.Buckets[16] = 60, 48, 2
 	r := &Report{
 		Version: "1.2.3", PID: 77, Started: time.Unix(1700000000, 0), Uptime: 26*time.Hour + 90*time.Second, Memory: 9_437_184,
-		Hooks: Hooks{Running: 1, Waiting: 2, Ended: 220, Failed: 3}, SendFailures: 6,
+		Hooks: Hooks{Running: 1, Waiting: 2, Ended: 220, Failed: 3}, SendFailures: 6, Frames: []Count{{"session", 11}, {"runt", 0}},
 		Sections: []Section{{
-			Name: "wan", Interface: "eth0", Tunnels: 3, Limit: 1024, Queued: 2, Unattached: 1, UnattachedTotal: 14, HookFailed: 2, Draining: true, CloseRate: 30, Stats: stats,
+			Name: "wan", Interface: "eth0", Datapath: "user", Tunnels: 3, Limit: 1024, Queued: 2, Unattached: 1, UnattachedTotal: 14, HookFailed: 2, Draining: true, CloseRate: 30, Stats: stats,
 			Limits: broker.Limits{Addresses: 9, HeldAddresses: 2, UUIDs: 8, HeldUUIDs: 1},
 			Refusals: []Refusal{
 				{UUID: `my\x20node`, Peer: netip.MustParseAddrPort("198.51.100.9:5"), Reason: broker.RefusedUUID, Detail: "it has a blank", Ago: time.Second, Count: 3},
@@ -39,7 +39,7 @@ func fixture() (*Report, []Tunnel) {
 				{netip.MustParseAddrPort("192.0.2.1:53"), ""}, {netip.MustParseAddrPort("192.0.2.1:123"), "UDP is in use by " + nasty},
 				{netip.MustParseAddrPort("[2001:db8::1]:53"), ""}, {netip.MustParseAddrPort("[2001:db8::1]:123"), "it is in use by ntpd"},
 			},
-		}, {Name: nasty, WaitsFor: "interface x\n: no such device", Limit: 5,
+		}, {Name: nasty, Datapath: "kernel", WaitsFor: "interface x\n: no such device", Limit: 5,
 			Listeners: []Listener{{netip.MustParseAddrPort("0.0.0.0:53"), "interface x\n: no such device"}}}},
 	}
 	peer, local := netip.MustParseAddrPort("198.51.100.7:1234"), netip.MustParseAddrPort("192.0.2.1:53")

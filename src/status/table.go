@@ -163,6 +163,9 @@ func AppendSummary(b []byte, r *Report) []byte {
 	if r.SendFailures > 0 {
 		b = count(b, "datagrams that could not be sent: ", r.SendFailures, "\n")
 	}
+	for i := range r.Frames {
+		b = total(b, "frames dropped: ", r.Frames[i].N, r.Frames[i].Reason)
+	}
 	return b
 }
 
@@ -200,6 +203,7 @@ func AppendSection(b []byte, s *Section) []byte {
 			b = appendText(add(b, ": "), l.Why)
 		}
 	}
+	b = add(b, "\n  datapath: ", s.Datapath)
 	b = count(b, "\n  tunnels: ", uint64(s.Tunnels), "")
 	b = count(b, " of ", uint64(s.Limit), ", ")
 	b = count(b, "", uint64(s.Queued), " clients wait, ")

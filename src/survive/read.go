@@ -40,7 +40,7 @@ func Read(state []byte) (*State, error) {
 		case tagMoving:
 			s.Moving = f.Bool()
 		case tagSection:
-			one := Section{Listeners: make(map[uint32]int)}
+			one := Section{Listeners: make(map[uint32][]int)}
 			if err = one.read(f.Bytes()); err == nil && numbers[one.Number] {
 				err = tlv.ErrMalformed
 			}
@@ -50,6 +50,8 @@ func Read(state []byte) (*State, error) {
 			one := Tunnel{FD: -1}
 			err = one.read(f.Bytes())
 			s.Tunnels = append(s.Tunnels, one)
+		case tagSocket:
+			s.Sockets = append(s.Sockets, int(f.Uint32()))
 		case tagHooks:
 			s.Hooks = f.Bytes()
 		case tagControlFD:
@@ -89,20 +91,23 @@ func (s *Section) read(record []byte) error {
 		case tagDevice:
 			s.Device = f.Uint32()
 		case tagListener:
-			var number, fd uint32
+			var number uint32
+			var fds []int
 			l := tlv.Read(f.Bytes())
 			for l.Next() {
 				switch l.Tag() {
 				case tagListenerNumber:
 					number = l.Uint32()
 				case tagListenerFD:
-					fd = l.Uint32()
+					fds = append(fds, int(l.Uint32()))
 				}
 			}
 			if l.Err() != nil {
 				return l.Err()
 			}
-			s.Listeners[number] = int(fd)
+			s.Listeners[number] = fds
+		case tagUser:
+			s.User = f.Bool()
 		case tagCore:
 			s.Core = f.Bytes()
 		case tagUnattached:

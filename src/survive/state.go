@@ -30,6 +30,7 @@ const (
 	tagStoreFile
 	tagStoreRemove // repeated
 	tagConfined
+	tagSocket // repeated
 )
 
 // The fields of a section.
@@ -44,12 +45,13 @@ const (
 	tagCore
 	tagUnattached
 	tagDevice
+	tagUser
 )
 
 // The fields of a listener.
 const (
 	tagListenerNumber tlv.Tag = iota + 1
-	tagListenerFD
+	tagListenerFD             // repeated
 )
 
 // The fields of a tunnel.
@@ -88,6 +90,7 @@ type State struct {
 	Moving   bool     // tunnels are being brought to other bridges
 	Sections []Section
 	Tunnels  []Tunnel
+	Sockets  []int  // of listeners that are closed, and kept for tunnels that have no others
 	Control  int    // the socket for commands, which is at
 	Path     string // there
 	Caller   int    // who waits for the upgrade
@@ -105,12 +108,13 @@ type Section struct {
 	Opened   uint32 // listeners so far
 	// Unattached is how many tunnels no bridge section has fitted so far.
 	Unattached uint64
-	Device     uint32 // index of the interface that it listens on, 0: any, or unknown
-	Listeners  map[uint32]int
-	Core       []byte // the broker.Broker's state
+	Device     uint32           // index of the interface that it listens on, 0: any, or unknown
+	Listeners  map[uint32][]int // their sockets
+	User       bool             // the program carries its tunnels' frames
+	Core       []byte           // the broker.Broker's state
 }
 
-// Tunnel is the socket and the interface of one tunnel; the rest is in its section's
+// Tunnel is the socket, or the TAP device, and the interface of one tunnel; the rest is in its section's
 // Core.
 type Tunnel struct {
 	ID          uint32
@@ -130,8 +134,8 @@ type Tunnel struct {
 // Files lists the descriptors that the state names.
 func (s *State) Files() (list []int) {
 	for i := range s.Sections {
-		for _, fd := range s.Sections[i].Listeners {
-			list = append(list, fd)
+		for _, fds := range s.Sections[i].Listeners {
+			list = append(list, fds...)
 		}
 	}
 	for i := range s.Tunnels {
@@ -139,6 +143,7 @@ func (s *State) Files() (list []int) {
 			list = append(list, fd)
 		}
 	}
+	list = append(list, s.Sockets...)
 	for _, fd := range []int{s.Control, s.Store, s.Caller} {
 		if fd >= 0 {
 			list = append(list, fd)
@@ -170,6 +175,9 @@ func (s *State) Append(dst []byte) []byte {
 		dst, mark = tlv.Begin(dst, tagTunnel)
 		dst = tlv.End(s.Tunnels[i].append(dst), mark)
 	}
+	for _, fd := range s.Sockets {
+		dst = tlv.AppendUint(dst, tagSocket, uint64(fd))
+	}
 	dst = tlv.AppendBytes(dst, tagHooks, s.Hooks)
 	if s.Control >= 0 {
 		dst = tlv.AppendUint(dst, tagControlFD, uint64(s.Control))
@@ -196,11 +204,15 @@ func (s *Section) append(dst []byte) []byte {
 	dst = tlv.AppendUint(dst, tagOpened, uint64(s.Opened))
 	dst = tlv.AppendUint(dst, tagDevice, uint64(s.Device))
 	var mark int
-	for number, fd := range s.Listeners {
+	for number, fds := range s.Listeners {
 		dst, mark = tlv.Begin(dst, tagListener)
 		dst = tlv.AppendUint(dst, tagListenerNumber, uint64(number))
-		dst = tlv.End(tlv.AppendUint(dst, tagListenerFD, uint64(fd)), mark)
+		for _, fd := range fds {
+			dst = tlv.AppendUint(dst, tagListenerFD, uint64(fd))
+		}
+		dst = tlv.End(dst, mark)
 	}
+	dst = tlv.AppendBool(dst, tagUser, s.User)
 	dst = tlv.AppendUint(dst, tagUnattached, s.Unattached)
 	return tlv.AppendBytes(dst, tagCore, s.Core)
 }

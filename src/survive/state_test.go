@@ -18,10 +18,10 @@ func full() *State {
 		Version: "1.1", Config: "config broker 'wan'", Started: time.Hour, Key: [16]byte{1, 2}, Serial: 7, Hooks: []byte{1, 0}, Ended: 8, Failed: 9,
 		Unsent: 10, Confined: true, Moved: true, Moving: true,
 		Sections: []Section{{Number: 1, Name: "wan", Config: "config", Leaving: true, Complete: true, Opened: 13, Unattached: 19, Device: 20,
-			Listeners: map[uint32]int{1024: 14}, Core: []byte{1, 0}}},
+			Listeners: map[uint32][]int{1024: {14, 21}}, User: true, Core: []byte{1, 0}}},
 		Tunnels: []Tunnel{{ID: 100, Section: 1, Listener: 1024, FD: 15, Peer: peer, Local: local, Interface: "l2tp100-100", Master: "br-mesh",
 			Isolated: true, Unsettled: true, Stored: true, HookFailed: "session.up: exit status 1"}},
-		Control: 16, Path: "/run/socket", Caller: 17, Store: 18, Remove: []string{"tunnel-101"},
+		Sockets: []int{22}, Control: 16, Path: "/run/socket", Caller: 17, Store: 18, Remove: []string{"tunnel-101"},
 	}
 }
 
@@ -50,7 +50,7 @@ func TestStateIsHandedOver(t *testing.T) {
 	}
 	files := want.Files()
 	slices.Sort(files)
-	if !slices.Equal(files, []int{14, 15, 16, 17, 18}) {
+	if !slices.Equal(files, []int{14, 15, 16, 17, 18, 21, 22}) {
 		t.Errorf("files %v", files)
 	}
 	none := &State{Tunnels: []Tunnel{{FD: -1}}, Control: -1, Caller: -1, Store: -1}

@@ -42,6 +42,8 @@ const usage = `tunneldigger-client keeps an L2TPv3 tunnel to a Tunneldigger brok
   -g             choose the first broker that answers (default)
   -r             choose any broker that answers
   -f             stay in the foreground, and log to standard error instead of syslog
+  --datapath PATH  what carries the frames: kernel, its modules l2tp_netlink and l2tp_eth;
+                 user, this program; auto (default), the kernel if it can
   --no-features  behave like a client from before feature flags: for tests
   --version | --help
 
@@ -73,11 +75,11 @@ func run(args []string, out, errs io.Writer) int {
 	if err != nil {
 		return wrong(errs, err)
 	}
-	kernel, err := agent.OpenKernel(o.config.Interface)
+	path, err := o.open()
 	if err != nil {
 		return failed(errs, err)
 	}
-	defer kernel.Close()
+	defer path.Close()
 	if !o.foreground && !detached {
 		if err := detach(args); err != nil {
 			return failed(errs, err)
@@ -93,8 +95,45 @@ func run(args []string, out, errs io.Writer) int {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer cancel()
-	a.Run(ctx, kernel)
+	a.Run(ctx, path)
 	return exitFine
+}
+
+// datapath is what an agent.Datapath is here.
+type datapath interface {
+	agent.Datapath
+	Close() error
+}
+
+// open opens the data path that was asked for.
+func (o *options) open() (datapath, error) {
+	log, name := o.config.Log, o.config.Interface
+	if o.datapath == pathUser {
+		return openUser(log, name)
+	}
+	kernel, err := agent.OpenKernel(name)
+	if err == nil {
+		log.Info("the kernel carries the frames")
+		return kernel, nil
+	}
+	if o.datapath == pathKernel {
+		return nil, err
+	}
+	user, fault := openUser(log, name)
+	if fault != nil {
+		return nil, fmt.Errorf("no data path: %w; and %w", err, fault)
+	}
+	log.Warn("with the kernel it would be faster", "error", strings.ReplaceAll(err.Error(), "\n", "; "))
+	return user, nil
+}
+
+func openUser(log *logline.Logger, name string) (datapath, error) {
+	user, err := agent.OpenUser(name)
+	if err != nil { // and no datapath that is not nil
+		return nil, err
+	}
+	log.Info("this program carries the frames")
+	return user, nil
 }
 
 func wrong(errs io.Writer, err error) int {

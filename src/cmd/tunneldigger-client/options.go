@@ -14,10 +14,18 @@ import (
 // options are what the command line says.
 type options struct {
 	config     agent.Config
+	datapath   string
 	foreground bool
 	help       bool
 	version    bool
 }
+
+// The values of --datapath.
+const (
+	pathAuto   = "auto"
+	pathKernel = "kernel"
+	pathUser   = "user"
+)
 
 // withValue are the letters of the options that have a value.
 const withValue = "ubiIlstL"
@@ -37,6 +45,19 @@ func parse(args []string) (o options, err error) {
 			continue
 		case "--no-features":
 			o.config.NoFeatures = true
+			continue
+		}
+		if value, found := strings.CutPrefix(word, "--datapath="); found || word == "--datapath" {
+			if !found {
+				value = ""
+			}
+			if !found && len(args) > 0 {
+				value, args = args[0], args[1:]
+			}
+			if value != pathAuto && value != pathKernel && value != pathUser {
+				err = fmt.Errorf("--datapath %q: want auto, kernel or user", value)
+			}
+			o.datapath = value
 			continue
 		}
 		if len(word) < 2 || word[0] != '-' || word[1] == '-' {

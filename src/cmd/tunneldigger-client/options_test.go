@@ -24,6 +24,11 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %v, %v", arg, o.config.Client.Policy, err)
 		}
 	}
+	for _, args := range [][]string{{"--datapath", "user"}, {"--datapath=user"}} {
+		if o, err := parse(args); err != nil || o.datapath != pathUser {
+			t.Errorf("%q: %q, %v", args, o.datapath, err)
+		}
+	}
 	if o, err := parse([]string{"-l", "0.0.0.0"}); err != nil || o.config.Local.IsValid() {
 		t.Errorf("-l 0.0.0.0: %v, %v", o.config.Local, err)
 	}
@@ -41,6 +46,8 @@ func TestFaults(t *testing.T) {
 		good + "-L -5":                 `-L "-5"`,
 		good + "-l eth0":               `-l "eth0": want an IPv4 or IPv6 address`,
 		good + "-x":                    "unknown option -x",
+		good + "--datapath l2tp":       `--datapath "l2tp": want auto, kernel or user`,
+		good + "--datapath":            `--datapath "": want auto, kernel or user`,
 		good + "--verbose":             `unknown option "--verbose"`,
 		good + "word":                  `unknown option "word"`,
 		good + "-s":                    "-s: want a value",
