@@ -66,9 +66,14 @@ test-unit: go
 	@$(NEED) busybox-static lua5.1 tmux
 	$(GO) test ./src/...
 
-# What takes root, network namespaces and /dev/net/tun, but no other kernel.
+# What takes root, network namespaces and /dev/net/tun, but no other kernel: with smaller numbers. Programs that the tests start are taken from build/.
 test-native: build
-	$(GO) test -count=1 -tags native -run '$(RUN)' $$(grep -rlx --include='*_test.go' '//go:build native' src | xargs -n1 dirname | sort -u | sed 's,^,./,')
+	@$(NEED) busybox-static iproute2 iputils-ping
+	@for folder in $$(grep -rl --include='*_test.go' '^//go:build.*native' src | xargs -n1 dirname | sort -u); do \
+		test=$$PWD/build/$${folder##*/}-native.test; \
+		echo "$(GO) test -tags native ./$$folder"; \
+		$(GO) test -c -trimpath -tags native -o $$test ./$$folder && (cd $$folder && $$test -test.short -test.run '$(RUN)' -test.timeout 600s) || exit 1; \
+	done
 
 # Two thousand simulated networks, each with its own faults.
 test-sim: go

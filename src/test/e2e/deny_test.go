@@ -1,9 +1,10 @@
-//go:build vm
+//go:build vm || native
 
 package e2e
 
 import (
 	"bufio"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -42,6 +43,7 @@ func TestDeny(t *testing.T) {
 	// What the same takes that an operator asks for by hand is the machine's share in it.
 	began := time.Now()
 	kicked := router.peer(0, broker).connect("kicked", 2, wire.UniqueSessionID)
+	b.WaitLog("tunnel up broker=wan tunnel="+fmt.Sprint(kicked.id), soon) // no hook hears of one that never was
 	b.Call(w, "kick", "kicked")
 	server.waitGone(kicked.iface())
 	limit := 2*time.Second + 2*time.Since(began)
@@ -86,12 +88,12 @@ func TestDeny(t *testing.T) {
 			}
 		})
 		t.Logf("%s: system calls of six requests: %v", line, calls)
-		if calls["recvmmsg"] == 0 || calls["sendmmsg"] == 0 {
+		if !native && (calls["recvmmsg"] == 0 || calls["sendmmsg"] == 0) {
 			t.Error("no calls were counted")
 		}
 		// A netlink request is a sendto, and so is a message of a tunnel.
 		for _, name := range []string{"socket", "sendto", "sendmsg", "clone", "vfork", "clone3", "execve", "openat"} {
-			if calls[name] != 0 {
+			if calls[name] != 0 && (!native || name != "sendmsg") { // which is how the program's own path answers
 				t.Errorf("%s: %d calls of %s", line, calls[name], name)
 			}
 		}

@@ -31,11 +31,13 @@ func TestHarness(t *testing.T) {
 			t.Errorf("1401 bytes over a path of 1400: %v, want errors from a router", err)
 		}
 	}
-	b.SetPath(Path{Loss: 100})
-	if err := a.Ping(b.Addr4, "-c", "1", "-W", "1"); err == nil {
-		t.Error("answered over a path that loses everything")
+	if !native { // a machine need not have netem: what is lost there a relay loses, see src/forward
+		b.SetPath(Path{Loss: 100})
+		if err := a.Ping(b.Addr4, "-c", "1", "-W", "1"); err == nil {
+			t.Error("answered over a path that loses everything")
+		}
+		b.SetPath(Path{Delay: 20 * time.Millisecond, Loss: 10, Duplicate: 10, Reorder: 25})
 	}
-	b.SetPath(Path{Delay: 20 * time.Millisecond, Loss: 10, Duplicate: 10, Reorder: 25})
 	b.SetPath(Path{})
 
 	flow := Flow{From: a, To: b, Dst: b.Addr4, Payload: 1000, Kbits: 2000, During: time.Second}

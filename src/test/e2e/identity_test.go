@@ -1,4 +1,4 @@
-//go:build vm
+//go:build vm || native
 
 package e2e
 
@@ -23,9 +23,12 @@ func (h *Host) addBridge(mtu int) {
 	h.IP(fmt.Sprintf("link add br-mesh mtu %d type bridge", mtu), "link set br-mesh up", "addr add "+gateway+"/64 dev br-mesh nodad")
 }
 
-// reach pings the gateway through the interface.
+// reach pings the gateway through the interface, once that is up at the other end, too.
 func (h *Host) reach(through string) {
 	h.World.T.Helper()
+	h.World.Wait(soon, "an answer through "+through, func() bool {
+		return h.Ping(netip.MustParseAddr(gateway+"%"+through), "-c", "1", "-W", "1") == nil
+	})
 	if err := h.Ping(netip.MustParseAddr(gateway+"%"+through), "-c", "2"); err != nil {
 		h.World.T.Error(err)
 	}

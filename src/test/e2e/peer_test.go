@@ -1,8 +1,9 @@
-//go:build vm
+//go:build vm || native
 
 package e2e
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -17,7 +18,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tunneldigger/src/agent"
 	"tunneldigger/src/client"
 	"tunneldigger/src/wire"
 )
@@ -35,7 +35,12 @@ type peer struct {
 	heard []heard
 	grown chan struct{} // closed, and replaced, whenever heard grows
 	ended chan struct{} // closed when nothing more is heard
+
+	carrier interface{ Close() error } // that reads the socket, nil: the peer does
 }
+
+// past is a deadline that has been.
+var past = time.Unix(1, 0)
 
 // heard is a message of the broker.
 type heard struct {
@@ -67,7 +72,12 @@ func (h *Host) peerFrom(local, broker netip.AddrPort) *peer {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.conn.Close() })
+	t.Cleanup(func() {
+		p.conn.Close()
+		if p.carrier != nil {
+			_ = p.carrier.Close()
+		}
+	})
 	go p.listen()
 	return p
 }
@@ -82,24 +92,33 @@ func (p *peer) listen() {
 		} else if err != nil && !lost(err) {
 			return
 		}
-		m, err := wire.Parse(b[:n])
-		if err != nil {
-			continue
-		}
-		if m.Type == wire.TypePMTUD {
-			_, _ = p.conn.Write(wire.AppendPMTUDAck(nil, uint16(m.Size)))
-		}
-		p.mu.Lock()
-		p.heard = append(p.heard, heard{m, time.Now()})
-		close(p.grown)
-		p.grown = make(chan struct{})
-		p.mu.Unlock()
+		p.take(b[:n])
 	}
 }
 
-// close ends the client without a word; its kernel tunnel goes with the socket.
+// take takes in a datagram, which is the caller's again.
+func (p *peer) take(b []byte) {
+	m, err := wire.Parse(bytes.Clone(b))
+	if err != nil {
+		return
+	}
+	if m.Type == wire.TypePMTUD {
+		_, _ = p.conn.Write(wire.AppendPMTUDAck(nil, uint16(m.Size)))
+	}
+	p.mu.Lock()
+	p.heard = append(p.heard, heard{m, time.Now()})
+	close(p.grown)
+	p.grown = make(chan struct{})
+	p.mu.Unlock()
+}
+
+// close ends the client without a word, and its tunnel.
 func (p *peer) close() {
 	p.t.Helper()
+	if p.carrier != nil {
+		_ = p.carrier.Close()
+		p.carrier = nil
+	}
 	if err := p.conn.Close(); err != nil {
 		p.t.Error(err)
 	}
@@ -179,7 +198,7 @@ func (p *peer) agree(prepare []byte) agreed {
 	return agreed{id, features, fmt.Sprintf("%x", m.Payload)}
 }
 
-// carry makes the client's end of the tunnel in the kernel, as the interface of that name.
+// carry makes the client's end of the tunnel, as the interface of that name.
 func (p *peer) carry(name string, id uint32, a agreed) {
 	p.t.Helper()
 	tunnel := client.Tunnel{ID: id, PeerID: a.id, SessionID: 1, PeerSessionID: 1}
@@ -191,13 +210,8 @@ func (p *peer) carry(name string, id uint32, a agreed) {
 		p.t.Fatal(err)
 	}
 	err = p.host.Do(func() error {
-		k, err := agent.OpenKernel(name)
-		if err != nil {
-			return err
-		}
-		defer k.Close()
 		var failed error
-		if err := raw.Control(func(fd uintptr) { failed = k.Create(tunnel, int(fd), 1400) }); err != nil {
+		if err := raw.Control(func(fd uintptr) { failed = p.carryTunnel(name, tunnel, int(fd)) }); err != nil {
 			return err
 		}
 		return failed

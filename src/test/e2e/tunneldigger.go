@@ -1,4 +1,4 @@
-//go:build vm
+//go:build vm || native
 
 package e2e
 
@@ -41,7 +41,7 @@ func (b *Broker) Call(w *World, args ...string) string {
 // Write replaces the broker's UCI file.
 func (b *Broker) Write(w *World, config string) {
 	w.T.Helper()
-	if err := os.WriteFile(filepath.Join(b.Config, "tunneldigger-broker"), []byte(config), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(b.Config, "tunneldigger-broker"), []byte(carried(config)), 0o644); err != nil {
 		w.T.Fatal(err)
 	}
 }
@@ -49,7 +49,7 @@ func (b *Broker) Write(w *World, config string) {
 // StartClient starts the project's client on the host. It does not wait for the tunnel: see WaitLink.
 func (h *Host) StartClient(args ...string) *Process {
 	h.World.T.Helper()
-	return h.Start("client on "+h.Name, append([]string{h.World.Program("tunneldigger-client")}, args...)...)
+	return h.Start("client on "+h.Name, append(append([]string{h.World.Program("tunneldigger-client")}, clientPath...), args...)...)
 }
 
 // WaitBound waits until something on the host is bound to each of the UDP ports, IPv4 or IPv6, and ends the test when

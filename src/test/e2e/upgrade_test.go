@@ -1,4 +1,4 @@
-//go:build vm
+//go:build vm || native
 
 package e2e
 
@@ -183,7 +183,12 @@ func TestUpgrade(t *testing.T) {
 		return strings.HasSuffix(ran(), "session.pre-down slow\nsession.down slow\n")
 	})
 	l.broker.waitGone(held.iface())
-	l.broker.IP(fmt.Sprint("l2tp del tunnel tunnel_id ", attached.id)) // the new program watches interfaces
+	// The new program watches interfaces.
+	if native {
+		l.broker.IP("link del " + attached.iface())
+	} else {
+		l.broker.IP(fmt.Sprint("l2tp del tunnel tunnel_id ", attached.id))
+	}
 	b.WaitLog("tunnel closed broker=mesh tunnel="+fmt.Sprint(attached.id), soon)
 	l.waitPort(l.clients.peer(0, at(53)).connect("late", 102, wire.UniqueSessionID).iface(), "br-mesh", true)
 	if strings.Contains(b.Log(), "belongs to another process") || strings.Contains(b.Log(), "removed a tunnel") {

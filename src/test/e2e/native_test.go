@@ -1,0 +1,33 @@
+//go:build native && !vm
+
+package e2e
+
+import (
+	"os"
+	"testing"
+
+	"tunneldigger/src/agent"
+	"tunneldigger/src/client"
+)
+
+func TestMain(m *testing.M) {
+	if status, here := Apart(); !here {
+		os.Exit(status)
+	}
+	m.Run()
+}
+
+// carryTunnel makes the client's end of a tunnel on a TAP device, over the socket fd.
+func (p *peer) carryTunnel(name string, tunnel client.Tunnel, fd int) error {
+	u, err := agent.OpenUser(name)
+	if err != nil {
+		return err
+	}
+	u.Deliver(p.take)
+	if err := u.Create(tunnel, fd, 1400); err != nil {
+		return err
+	}
+	p.carrier = u
+	_ = p.conn.SetReadDeadline(past) // it is read there from now on
+	return nil
+}
