@@ -32,7 +32,7 @@ VM      := src/test/e2e/vm/run
 COMMANDS := tunneldigger-broker tunneldigger-client
 
 # Size budget in bytes: the stripped program, and, where flash counts, the same as gzip -9 packs it (as an .ipk does).
-SIZE_RAW    := 3300000
+SIZE_RAW    := 3500000
 SIZE_PACKED := 1250000
 # 64-bit mips has larger words, and its routers have room.
 SIZE_MIPS64 := 3600000
