@@ -7,7 +7,7 @@
 #   make test-race   the tests under Go's race detector
 #   make bench       the table of figures, native (bench-native) and in the virtual machine
 #   make packages    .ipk, .apk, .deb and .rpm in dist/, with a table of sizes (ARCH="x86_64 amd64": only those)
-#   make test-packages  their layout, that they are reproducible, the dissector, and the service under systemd on a Debian tree
+#   make test-packages  their layout, that they are reproducible, the dissector, dashboards and alerts, and the service under systemd on a Debian tree
 #   make lint        gofmt, go vet, staticcheck, shellcheck
 #   make size        cross-build the broker and hold it to the size budget
 #   make soak        the simulated world for ten thousand hours of its time
@@ -130,9 +130,16 @@ test-web: go
 	rm -rf build/luci && $(LUCI) prepare && $(LUCI) install-luci-app-tunneldigger-broker
 	LUCI=build/luci/root WEB=build/tunneldigger-web CHROMIUM=/usr/bin/chromium MODULES=$(CURDIR)/build/browser node --test src/web/browser
 
-test-packages: go
+# Prometheus is Debian's, unpacked and never installed: that would start it as a service.
+build/prometheus/usr/bin/prometheus:
+	rm -rf build/prometheus && mkdir -p build/prometheus
+	[ "$$(id -u)" != 0 ] || apt-get -qq update
+	cd build/prometheus && apt-get -qq download prometheus && dpkg-deb -x prometheus_*.deb .
+
+test-packages: go build/prometheus/usr/bin/prometheus
 	@$(NEED) tshark jq
 	$(GO) test -count=1 -tags wireshark -run 'Dissector|Filter' ./src/packaging
+	PATH=$(CURDIR)/build/prometheus/usr/bin:$$PATH $(GO) test -count=1 -tags prometheus -run 'Dashboards|Alerts' ./src/packaging
 	$(GO) test -count=1 -tags packages ./src/packaging
 	src/packaging/trial/run
 
@@ -158,10 +165,10 @@ lint: go
 	@$(NEED) shellcheck
 	@echo gofmt; files=$$(gofmt -l src); [ -z "$$files" ] || { echo "gofmt -w would change:"; echo "$$files"; exit 1; }
 	$(GO) vet ./src/...
-	$(GO) vet -tags 'vm demo bench packages wireshark native' ./src/...
+	$(GO) vet -tags 'vm demo bench packages wireshark prometheus native' ./src/...
 	GOARCH=mips $(GO) vet -tags router ./src/...
 	$(GO) run $(STATICCHECK) ./src/...
-	$(GO) run $(STATICCHECK) -tags 'vm demo bench packages wireshark native' ./src/...
+	$(GO) run $(STATICCHECK) -tags 'vm demo bench packages wireshark prometheus native' ./src/...
 	@find src files openwrt .ci -type f -exec awk 'FNR == 1 && /^#!.*sh/ {print FILENAME} {nextfile}' {} + 2>/dev/null | \
 		{ echo shellcheck; xargs -d '\n' shellcheck -x; }
 
