@@ -236,3 +236,16 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// TestPictures holds what pages show to a size that whoever clones or installs pays for gladly.
+func TestPictures(t *testing.T) {
+	pictures, err := filepath.Glob("../../files/doc/*.png")
+	if err != nil || len(pictures) == 0 {
+		t.Fatalf("pictures: %q, %v", pictures, err)
+	}
+	for _, path := range pictures {
+		if info, err := os.Stat(path); err != nil || info.Size() > 60000 {
+			t.Errorf("%s: %d bytes, want at most 60000: %v", path, info.Size(), err)
+		}
+	}
+}

@@ -17,27 +17,28 @@ const EVIL = '<script>document.title="taken"</script><img/src=x/onerror=alert(1)
 const folder = mkdtempSync(path.join(tmpdir(), 'page'));
 const socket = path.join(folder, 'socket');
 const asked = [];
+const began = Date.now();
 let uptime = 100, kicked = new Set(), draining = false;
 
 function tunnel(id) {
 	return {
 		id, session: id, uuid: id === 142 ? EVIL : `node-${id}`, endpoint: `192.0.2.${id % 250}:${id}`, interface: `l2tp${id}-${id}`,
 		bridge: id % 100 === 7 ? null : 'br-mesh', unattached: id % 100 === 7 ? 'no bridge section fits its MTU' : null,
-		hook_failed: id === 203 ? 'session.up: exit status 1' : null, broker: 'wan', state: 'up', mtu: 1280 + id % 200, age_seconds: uptime + id,
-		heard_seconds: id === 301 ? 42 : id % 5, rx_bytes: id * uptime * 10, rx_packets: 1, tx_bytes: id * uptime * 30, tx_packets: 1, limit_kbit: 0, features: 1,
+		hook_failed: id === 203 ? 'session.up: exit status 1' : null, broker: 'wan', state: 'up', mtu: 1280 + id % 200, age_seconds: Math.floor(uptime) + id,
+		heard_seconds: id === 301 ? 42 : id % 5, rx_bytes: Math.round(id * uptime * 10), rx_packets: 1, tx_bytes: Math.round(id * uptime * 30), tx_packets: 1, limit_kbit: 0, features: 1,
 	};
 }
 
 function status() {
-	uptime += 2;
+	uptime = 100 + (Date.now() - began) / 1000;
 	const tunnels = Array.from({ length: 5000 }, (_, i) => tunnel(100 + i)).filter((t) => !kicked.has(String(t.id)));
 	return {
-		version: '9.9', pid: 7, started: 1, uptime_seconds: uptime, memory_resident_bytes: 9e6, send_failures: 0,
+		version: '9.9', pid: 7, started: 1, uptime_seconds: Math.floor(uptime), memory_resident_bytes: 9e6, send_failures: 0,
 		hooks: { running: 1, waiting: 0, ended: 20, failed: 1 }, tunnels,
 		brokers: [{
 			name: 'wan', interface: null, listening: ['0.0.0.0:8942'], waiting_for: null, tunnels: tunnels.length, limit: 6000, queued: 3, unattached: 50, hook_failed: 1,
 			listeners: [{ address: '0.0.0.0', port: 8942, listening: true, why: null }, { address: '::', port: 123, listening: false, why: 'chronyd has it' }],
-			draining, close_rate: 0, opened: 5000 + uptime, told: 12, closed: { timeout: 9 }, refused: { full: 0, rate: 4 }, dropped: { stranger: 1 },
+			draining, close_rate: 0, opened: 5000 + Math.floor(uptime), told: 12, closed: { timeout: 9 }, refused: { full: 0, rate: 4 }, dropped: { stranger: 1 },
 			setup: { count: 5000, p50_seconds: 0.004, p95_seconds: 0.01, p99_seconds: 0.5 },
 		}],
 	};
@@ -165,6 +166,7 @@ test('is for everybody: contrast, labels, keyboard, narrow screens', async () =>
 		const { violations } = await page.evaluate(() => axe.run());
 		assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).slice(0, 3)}`), []);
 		assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing is wider than the screen');
+		assert.deepEqual(await page.locator('.td-row td.td-number').evaluateAll((cells) => cells.filter((c) => c.scrollWidth > c.clientWidth).map((c) => c.textContent)), [], 'numbers are whole');
 		if (process.env.PICTURES) {
 			mkdirSync(process.env.PICTURES, { recursive: true });
 			await page.getByRole('searchbox').fill('');
@@ -177,6 +179,23 @@ test('is for everybody: contrast, labels, keyboard, narrow screens', async () =>
 	await page.keyboard.press('Enter');
 	assert.equal(await page.locator('th[aria-sort=descending]').textContent(), 'Node');
 });
+
+// files/doc/web.png; its hour is made up.
+if (process.env.PICTURES) {
+	test('has its picture taken for the documents', async () => {
+		const context = await browser.newContext({ viewport: { width: 1160, height: 900 } });
+		const page = await context.newPage();
+		await page.route('**/history.json', (route) => {
+			const now = Date.now() / 1000 - 20, day = (i) => 1 + Math.sin(i / 9) / 4 + Math.sin(i * i) / 20;
+			route.fulfill({ json: { control: false, points: Array.from({ length: 60 }, (_, i) => ({ time: now - 3600 + 60 * i, tunnels: 4800 + Math.round(200 * Math.sin(i / 40)), waiting: i % 7, rx: 1e9 * day(i), tx: 3e9 * day(i) })) } });
+		});
+		await page.goto(await web());
+		await page.getByRole('button', { name: 'State' }).click();
+		await looks(page, 4);
+		mkdirSync(process.env.PICTURES, { recursive: true });
+		await page.screenshot({ path: path.join(process.env.PICTURES, 'web.png') });
+	});
+}
 
 test('closes tunnels and drains only when asked twice, and only with --control', async () => {
 	const page = await open(await web());

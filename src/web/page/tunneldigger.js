@@ -242,7 +242,7 @@ const tunneldigger = (() => {
 	const COLUMNS = [
 		['Node', 'td-node', (t) => t.uuid, (t) => t.uuid],
 		['Address', 'td-wide', (t) => t.endpoint || '', (t) => t.endpoint || '–'],
-		['Interface', 'td-wide', (t) => t.id, (t) => t.interface],
+		['Interface', 'td-widest', (t) => t.id, (t) => t.interface],
 		['Bridge', 'td-wide', (t) => t.bridge || '', (t) => t.bridge || '–'],
 		['MTU', 'td-number td-wide', (t) => t.mtu, (t) => String(t.mtu)],
 		['Up for', 'td-number td-middle', (t) => t.age_seconds, (t) => duration(t.age_seconds)],
@@ -250,7 +250,7 @@ const tunneldigger = (() => {
 		['From it', 'td-number', (t) => t.rx ?? -1, (t) => bits(t.rx)],
 		['To it', 'td-number', (t) => t.tx ?? -1, (t) => bits(t.tx)],
 		['Traffic', 'td-spark td-middle', (t) => (t.rx ?? -1) + (t.tx ?? 0), null],
-		['Limit', 'td-number td-wide', (t) => t.limit_kbit || Infinity, (t) => t.limit_kbit ? bits(1000 * t.limit_kbit) : 'none'],
+		['Limit', 'td-number td-widest', (t) => t.limit_kbit || Infinity, (t) => t.limit_kbit ? bits(1000 * t.limit_kbit) : 'none'],
 		['State', 'td-state', (t) => t.flags.length ? t.flags[0][1] : '', null],
 	];
 
@@ -285,9 +285,9 @@ const tunneldigger = (() => {
 		});
 		if (kick)
 			head.append(element('th', { scope: 'col', class: 'td-action' }, element('span', { class: 'td-hidden' }, 'Action')));
-		const width = COLUMNS.length + (kick ? 1 : 0);
-		const above = element('tr', { 'aria-hidden': 'true' }, element('td', { colspan: width, class: 'td-space' }));
-		const below = element('tr', { 'aria-hidden': 'true' }, element('td', { colspan: width, class: 'td-space' }));
+		// A colspan would make columns for those that a narrow screen does not show.
+		const above = element('tr', { 'aria-hidden': 'true' }, element('td', { class: 'td-space' }));
+		const below = element('tr', { 'aria-hidden': 'true' }, element('td', { class: 'td-space' }));
 		const body = element('tbody', {}, above, below);
 		const grid = element('table', { class: 'td-table' },
 			element('caption', { class: 'td-hidden' }, 'Tunnels; the titles of the columns sort them'), element('thead', {}, head), body);
