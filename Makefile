@@ -1,7 +1,8 @@
 # Every target says what it needs, and as root on Debian installs it. A newcomer brings Go, git and make.
 #
 #   make build       static binaries in build/
-#   make demo        a tour: real tunnels on a real kernel, in a virtual machine
+#   make demo        a tour: real tunnels, in network namespaces; where that can't be, make demo-kernel
+#   make demo-kernel the tour on a real kernel with L2TP, in a virtual machine
 #   make test        everything: test-unit, test-native, test-sim, test-386, test-mips, test-vm, test-vm-386
 #   make test-web    the page and LuCI's views in a browser; pictures of it in the folder PICTURES, if that is set
 #   make test-race   the tests under Go's race detector
@@ -60,7 +61,7 @@ go:
 	*) echo "make: Go 1.23 or newer is needed, found: $$found. Unpack one from https://go.dev/dl/ to /usr/local/go" >&2; exit 1 ;; \
 	esac
 
-test: test-unit test-native test-sim test-386 test-mips test-vm test-vm-386
+test: test-unit test-native test-sim test-386 test-mips demo-kernel test-vm test-vm-386
 
 test-unit: go
 	@$(NEED) busybox-static lua5.1 tmux
@@ -144,13 +145,24 @@ test-packages: go build/prometheus/usr/bin/prometheus
 	src/packaging/trial/run
 
 # Target-specific, so that the clock starts when make does.
-demo: BEGAN := $(shell date +%s)
+demo demo-kernel: BEGAN := $(shell date +%s)
+TOUR = $(GO) test -c -trimpath -buildvcs=false -o build/demo.test
+TOURED = echo "It took $$(($$(date +%s) - $(BEGAN))) s, with build
+
+# The tour: on the machine itself, in namespaces of its own, where root and /dev/net/tun are there, else with a kernel of its own.
 demo: build
-	@$(GO) test -c -trimpath -buildvcs=false -tags 'vm demo' -o build/demo.test ./src/test/e2e
+	@if [ "$$(id -u)" = 0 ] && (exec 3<>/dev/net/tun) 2>/dev/null && unshare -mnp true 2>/dev/null; then \
+		$(NEED) busybox-static iproute2 iputils-ping && $(TOUR) -tags 'native demo' ./src/test/e2e && \
+		build/demo.test -test.run '^TestDemo$$' -test.timeout 160s && $(TOURED)."; \
+	else $(MAKE) --no-print-directory demo-kernel; fi
+
+# The same with the kernel's own tunnels, in an emulated machine.
+demo-kernel: build
+	@$(TOUR) -tags 'vm demo' ./src/test/e2e
 	@build/demo.test -test.list '^TestDemo$$' | grep -q TestDemo || { echo "make: TestDemo is gone from src/test/e2e"; exit 1; }
 	@echo "Booting Linux in an emulated machine. Nothing outside it is changed."
 	@VM_TIMEOUT=600 $(VM) build/demo.test -test.run '^TestDemo$$' -test.timeout 590s
-	@echo "It took $$(($$(date +%s) - $(BEGAN))) s, with build and boot."
+	@$(TOURED) and boot."
 
 build/bench.test: build
 	@$(GO) test -c -trimpath -buildvcs=false -tags 'vm bench' -o build/bench.test ./src/test/bench

@@ -1,4 +1,4 @@
-//go:build vm && demo
+//go:build (vm || native) && demo
 
 package e2e
 
@@ -170,7 +170,7 @@ func (d *tour) serve() {
 	d.head("The broker", `It reads UCI and makes every tunnel a port of the bridge br-mesh, which has to be there.
 The bridge's MTU is the least that a tunnel can have.`)
 	const dir = "/etc/config"
-	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(dir+"/tunneldigger-broker", []byte(demoConfig), 0o644)); err != nil {
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(dir+"/tunneldigger-broker", []byte(carried(demoConfig)), 0o644)); err != nil {
 		d.T.Fatal(err)
 	}
 	d.show(d.server, "cat /etc/config/tunneldigger-broker")
@@ -186,7 +186,7 @@ The bridge's MTU is the least that a tunnel can have.`)
 func (d *tour) connect() {
 	d.head("Three clients", "Each asks for a tunnel, gets one, and takes an address of the mesh in it.")
 	for _, g := range d.guests {
-		g.client = d.start(g.Host, append([]string{"tunneldigger-client", "-f", "-u", g.Name, "-i", "tun0"}, g.arguments...)...)
+		g.client = d.start(g.Host, append(append([]string{"tunneldigger-client", "-f", "-u", g.Name, "-i", "tun0"}, clientPath...), g.arguments...)...)
 		g.WaitLink("tun0", soon)
 		d.log(g.client, "interface=tun0")
 		d.show(g.Host, fmt.Sprintf("ip addr add %s/25 dev tun0", g.mesh))
@@ -204,6 +204,20 @@ func (d *tour) connect() {
 }
 
 func (d *tour) tunnels() {
+	if native {
+		d.head("Tunnels without the kernel's L2TP", `The programs carry the frames themselves, by TAP devices. Sessions have the tunnel's ID, except with carol's old
+client: there it is 1 on both sides, as the interface is called.`)
+		status := d.show(d.server, "tunneldigger-broker status")
+		for _, g := range d.guests {
+			d.has(status, g.port)
+			var tunnel, session int
+			if _, err := fmt.Sscanf(g.port, "l2tp%d-%d", &tunnel, &session); err != nil {
+				d.T.Fatalf("the interface %q: %v", g.port, err)
+			}
+			d.want("unique session ID of "+g.Name, session == tunnel, g.unique)
+		}
+		return
+	}
 	d.head("Tunnels in the kernel", `Frames go from kernel to kernel, in L2TPv3 over UDP, and through no program. Sessions have the tunnel's ID,
 except with carol's old client: there it is 1 on both sides.`)
 	d.has(d.show(d.server, "ip l2tp show tunnel"), fmt.Sprintf("From %s to %s\n", d.server.Addr6, d.guests[0].Addr6))
@@ -285,8 +299,12 @@ func (d *tour) stop() {
 		d.kill(g.Host, g.client)
 	}
 	d.say("No interface, no tunnel, no socket and no process of theirs is left; br-mesh was there before them:")
+	left := "ip -br link; ip l2tp show tunnel; ss -Huan"
+	if native {
+		left = "ip -br link; ss -Huan"
+	}
 	for _, h := range []*Host{d.server, d.guests[0].Host, d.guests[1].Host, d.guests[2].Host} {
-		for _, line := range strings.Split(strings.TrimSpace(d.show(h, "ip -br link; ip l2tp show tunnel; ss -Huan")), "\n") {
+		for _, line := range strings.Split(strings.TrimSpace(d.show(h, left)), "\n") {
 			name, _, _ := strings.Cut(strings.Fields(line)[0], "@")
 			if name != "lo" && name != "eth0" && name != "br-mesh" {
 				d.T.Fatalf("left on %s: %s", h.Name, line)
