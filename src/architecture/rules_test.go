@@ -22,7 +22,7 @@ var may = map[string][]string{
 	"tlv":           {},
 	"admission":     {"wire", "config"},
 	"pmtu":          {"wire", "tlv"},
-	"config":        {},
+	"config":        {"wire"},
 	"broker":        {"wire", "cookie", "admission", "pmtu", "config", "tlv"},
 	"client":        {"wire", "pmtu"},
 	"status":        {"broker"},

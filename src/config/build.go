@@ -43,6 +43,9 @@ type builder struct {
 	names   map[string]bool // of all sections
 	brokers []*draft
 	bridges []*bridgeDraft
+	clients []*clientDraft
+	uuids   map[string]int // line of the client section
+	ids     map[uint32]int
 	single  map[string]int // line of the hooks and the log section
 	cfg     Config
 }
@@ -54,6 +57,7 @@ type builder struct {
 func Build(src Source) (*Config, error) {
 	b := &builder{
 		src: src, faults: slices.Clone(src.Faults), names: map[string]bool{}, single: map[string]int{},
+		uuids: map[string]int{}, ids: map[uint32]int{},
 		cfg: Config{Hooks: Hooks{Timeout: 30 * time.Second, VerifyCache: verifyCache}, Log: Log{Level: Info}},
 	}
 	for i := range src.Sections {
@@ -63,6 +67,7 @@ func Build(src Source) (*Config, error) {
 		b.section(&src.Sections[i])
 	}
 	b.attach()
+	b.assign()
 	b.overlaps()
 	b.served()
 	b.faults.sort()
@@ -103,6 +108,8 @@ func (b *builder) section(s *Section) {
 		b.broker(s)
 	case s.Type == "bridge" && !b.src.Classic:
 		b.bridge(s)
+	case s.Type == "client" && !b.src.Classic:
+		b.client(s)
 	case s.Type == "hooks":
 		b.only(s)
 		apply(b, s, s.Type, hookOptions, &b.cfg.Hooks)
@@ -110,7 +117,7 @@ func (b *builder) section(s *Section) {
 		b.only(s)
 		apply(b, s, s.Type, logOptions, &b.cfg.Log)
 	default:
-		known := []string{"broker", "hooks", "log", "bridge"}
+		known := []string{"broker", "hooks", "log", "bridge", "client"}
 		if b.src.Classic {
 			known = known[:3]
 		}

@@ -9,6 +9,8 @@ package config
 import (
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -21,6 +23,8 @@ type Config struct {
 	// Bridges are the bridge sections in file order, without those for a
 	// broker that is not enabled. See [Config.BridgeFor].
 	Bridges []Bridge
+	// Clients are in file order, without those that a start leaves out.
+	Clients []Client
 	Hooks   Hooks
 	Log     Log
 	// Faults are those of the file that a start bears, in file order.
@@ -88,7 +92,8 @@ type Bridge struct {
 	Name string
 	// MTU selects tunnels of this tunnel MTU, 0 every one.
 	MTU int
-	// Interface is a bridge or a batman-adv interface.
+	// Interface is a bridge or a batman-adv interface; "%m" in it stands for the
+	// tunnel's MTU, see [Bridge.Device].
 	Interface string
 	// Isolate sets bridge port isolation.
 	Isolate bool
@@ -98,6 +103,42 @@ type Bridge struct {
 	// Ports selects the tunnels that came in by one of these local ports. Empty
 	// means any port; no duplicates.
 	Ports []uint16
+	// Create has the broker make the bridge, and remove what it made. What follows
+	// is for such sections only.
+	Create bool
+	// Addresses are given to each bridge that is made, with the length of their
+	// prefix; no network's own address of IPv4, no duplicates.
+	Addresses []netip.Prefix
+	// Table is where packets that come in from the bridge are routed by, a number
+	// of 1 to 4294967295 or a name of rt_tables; "" for no rule.
+	Table string
+	// Priority is that of the rule for Table, 1–32765.
+	Priority uint32
+}
+
+// Device is the name of the bridge for tunnels of this MTU.
+func (b *Bridge) Device(mtu int) string {
+	return strings.Replace(b.Interface, mtuSign, strconv.Itoa(mtu), 1)
+}
+
+// mtuSign stands for the MTU in the name of a bridge.
+const mtuSign = "%m"
+
+// Client is what holds for one node.
+type Client struct {
+	// Name is the section's name, "client0" ... where it has none.
+	Name string
+	// UUID is one that package wire takes, and no other client's.
+	UUID string
+	// TunnelID is the ID that the node always has, 0 for any. It is no other
+	// client's, and in the range of no broker section.
+	TunnelID uint32
+	// BandwidthDown is the node's limit in kbit/s, whatever it asks for, 0 for none
+	// of its own.
+	BandwidthDown uint32
+	// Bridge is the name of a bridge section, one of the Bridges, that goes before
+	// what [Config.BridgeFor] says; "" for that.
+	Bridge string
 }
 
 // Takes reports whether tunnels of the broker section can be the bridge section's,

@@ -8,6 +8,7 @@ import (
 // bridge checks a bridge section by itself.
 func (b *builder) bridge(s *Section) {
 	d := &bridgeDraft{}
+	d.Priority = priority
 	d.Name, d.label = b.name(s, len(b.bridges))
 	b.bridges = append(b.bridges, d)
 	before := len(b.faults)
@@ -30,6 +31,7 @@ func (b *builder) bridge(s *Section) {
 		b.bear(s.Line, start, "%s: the section on line %d takes the same tunnels: give one of them another mtu, port or broker", d.label, e.line)
 		e.left = true
 	}
+	b.made(d, s)
 	d.line = s.Line
 }
 

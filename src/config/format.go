@@ -20,6 +20,15 @@ func FormatUCI(c *Config) string {
 		w.flag("isolate", b.Isolate)
 		w.option("broker", b.Broker)
 		w.ports(b.Ports)
+		w.made(b)
+	}
+	for i := range c.Clients {
+		k := &c.Clients[i]
+		w.section("client", k.Name)
+		w.option("uuid", k.UUID)
+		w.number("tunnel_id", uint64(k.TunnelID))
+		w.number("bandwidth_down", uint64(k.BandwidthDown))
+		w.option("bridge", k.Bridge)
 	}
 	w.section("hooks", "")
 	w.option("directory", c.Hooks.Directory)
@@ -40,6 +49,18 @@ func FormatUCI(c *Config) string {
 		w.option("log_uuids", "0")
 	}
 	return w.String()
+}
+
+// made writes what the broker does about a bridge of its own.
+func (w *uciWriter) made(b *Bridge) {
+	w.flag("create", b.Create)
+	for _, a := range b.Addresses {
+		w.line("list", "address", a.String())
+	}
+	w.option("table", b.Table)
+	if b.Table != "" && b.Priority != priority {
+		w.number("priority", uint64(b.Priority))
+	}
 }
 
 func (w *uciWriter) broker(b *Broker) {

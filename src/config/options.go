@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"tunneldigger/src/wire"
 )
 
 // Ranges that more than one place needs.
@@ -100,7 +102,7 @@ type bridgeDraft struct {
 
 var bridgeOptions = []option[*bridgeDraft]{
 	{name: "mtu", drop: true, set: func(d *bridgeDraft, in *input) { number(in, &d.MTU, true, minMTU, maxMTU, "") }},
-	{name: "interface", drop: true, set: func(d *bridgeDraft, in *input) { in.device(&d.Interface, maxDevice) }},
+	{name: "interface", drop: true, set: func(d *bridgeDraft, in *input) { in.bridge(&d.Interface) }},
 	{name: "isolate", set: func(d *bridgeDraft, in *input) { in.flag(&d.Isolate) }},
 	{name: "broker", ours: true, set: func(d *bridgeDraft, in *input) {
 		if v, ok := in.one(); ok {
@@ -108,6 +110,36 @@ var bridgeOptions = []option[*bridgeDraft]{
 		}
 	}},
 	{name: "port", ours: true, set: func(d *bridgeDraft, in *input) { d.Ports, d.portLine = in.ports() }},
+	{name: "create", ours: true, set: func(d *bridgeDraft, in *input) { in.flag(&d.Create) }},
+	{name: "address", ours: true, set: (*bridgeDraft).addAddresses},
+	{name: "table", ours: true, set: func(d *bridgeDraft, in *input) { in.table(&d.Table) }},
+	{name: "priority", ours: true, set: func(d *bridgeDraft, in *input) { number(in, &d.Priority, false, 1, maxPriority, "") }},
+}
+
+// clientDraft is a client section while it is checked.
+type clientDraft struct {
+	Client
+	label      string
+	bridgeLine int
+}
+
+var clientOptions = []option[*clientDraft]{
+	{name: "uuid", ours: true, set: func(d *clientDraft, in *input) {
+		if v, ok := in.one(); ok {
+			if fault := wire.UUIDFault([]byte(v.Text)); fault != "" {
+				in.refuse(v, "a UUID that clients can have: "+fault, "")
+				return
+			}
+			d.UUID = v.Text
+		}
+	}},
+	{name: "tunnel_id", ours: true, set: func(d *clientDraft, in *input) { number(in, &d.TunnelID, false, 1, maxTunnelID, "") }},
+	{name: "bandwidth_down", ours: true, set: func(d *clientDraft, in *input) { in.bandwidth(&d.BandwidthDown) }},
+	{name: "bridge", ours: true, set: func(d *clientDraft, in *input) {
+		if v, ok := in.one(); ok {
+			d.Bridge, d.bridgeLine = v.Text, v.Line
+		}
+	}},
 }
 
 var hookOptions = func() []option[*Hooks] {

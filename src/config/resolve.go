@@ -30,6 +30,11 @@ func (c *Config) Resolve(file string, find func(name string) ([]netip.Addr, erro
 		if b.Names != nil && b.Addresses == nil {
 			fault(leavesAll+" until a reload finds an address", label+": no address is left: want one that is right")
 			c.Bridges = slices.DeleteFunc(c.Bridges, func(e Bridge) bool { return e.Broker == b.Name })
+			for j := range c.Clients {
+				if k := &c.Clients[j]; !slices.ContainsFunc(c.Bridges, func(e Bridge) bool { return e.Name == k.Bridge }) {
+					k.Bridge = ""
+				}
+			}
 			continue
 		}
 		b.Names = nil

@@ -27,6 +27,9 @@ func CheckBridges(c *config.Config) (notices []string) {
 	}
 	for i := range c.Bridges {
 		b := &c.Bridges[i]
+		if slices.ContainsFunc(c.Clients, func(k config.Client) bool { return k.Bridge == b.Name }) {
+			continue
+		}
 		var mtus []int
 		taken := false
 		for j := range c.Brokers {

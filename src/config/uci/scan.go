@@ -26,8 +26,12 @@ type scanner struct {
 }
 
 // maxCommands bounds what a file can cost: go-uci takes quadratic time for a
-// list. A full configuration has a few dozen.
-const maxCommands = 2000
+// list, and for sections. A full configuration has a few dozen, and four for each
+// client section; what is none has no more than maxFaults lines in the log.
+const (
+	maxCommands = 30000
+	maxFaults   = 2000
+)
 
 // scan gives the commands of a text and its syntax faults. A config command
 // that is wrong has an empty name, so that the options below it do not count
@@ -46,6 +50,10 @@ func scan(file, text string) (commands []command, faults config.Faults) {
 	for n := 1; s.toCommand(); n++ {
 		if n > maxCommands {
 			fault(s.line, fmt.Sprintf("want at most %d commands", maxCommands))
+			break
+		}
+		if len(faults) == maxFaults {
+			fault(s.line, "this is no UCI file, or too much is wrong in it")
 			break
 		}
 		start, line := s.pos, s.line

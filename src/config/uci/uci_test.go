@@ -84,7 +84,11 @@ func TestSyntaxFaults(t *testing.T) {
 		}
 	}
 	_, faults := scan("f", strings.Repeat("x\n", 3000))
-	if len(faults) != maxCommands+1 || faults[maxCommands].Error() != "f:2001: want at most 2000 commands" {
+	if len(faults) != maxFaults+1 || faults[maxFaults].Error() != "f:2001: this is no UCI file, or too much is wrong in it" {
+		t.Errorf("got %d faults, the last %v", len(faults), faults[len(faults)-1])
+	}
+	_, faults = scan("f", "config s\n"+strings.Repeat("option a b\n", maxCommands))
+	if len(faults) != 1 || faults[0].Error() != "f:30001: want at most 30000 commands" {
 		t.Errorf("got %d faults, the last %v", len(faults), faults[len(faults)-1])
 	}
 }
