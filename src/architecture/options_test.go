@@ -37,13 +37,24 @@ func rows(text string) (found []row) {
 // parse reads a file that has the smallest section of each kind, with one more line in the row's.
 func (r row) parse(value string) (*config.Config, error) {
 	text := ""
-	for _, section := range []string{"broker", "bridge", "hooks", "log"} {
+	for _, section := range []string{"broker", "bridge", "client", "hooks", "log"} {
 		text += "config " + section + "\n"
 		if section == "bridge" && r.section+r.name != "bridgeinterface" {
 			text += "\toption interface 'br-mesh'\n"
 		}
-		// The two that bound each other.
+		if section == "client" && r.section+r.name != "clientuuid" {
+			text += "\toption uuid 'node'\n"
+		}
+		if section == "bridge" && slices.Contains([]string{"address", "table", "priority"}, r.name) && section == r.section {
+			text += "\toption create '1'\n"
+		}
+		if section == "bridge" && r.name == "priority" {
+			text += "\toption table '5'\n"
+		}
+		// Those that bound each other.
 		switch section + " " + r.name {
+		case "broker tunnel_id":
+			text += "\toption enabled '0'\n"
 		case "broker max_tunnels":
 			text += "\toption tunnel_id_base '1'\n"
 		case "broker tunnel_id_base":
@@ -170,7 +181,7 @@ func TestOptions(t *testing.T) {
 // known are the options in the text of config/options.go, as "SECTION NAME", those that older files have and that mean
 // nothing any more aside.
 func known(text string) (names []string) {
-	sections := map[string]string{"brokerOptions": "broker", "bridgeOptions": "bridge", "hookOptions": "hooks", "logOptions": "log"}
+	sections := map[string]string{"brokerOptions": "broker", "bridgeOptions": "bridge", "hookOptions": "hooks", "logOptions": "log", "clientOptions": "client"}
 	section := ""
 	for _, line := range strings.Split(text, "\n") {
 		if m := regexp.MustCompile(`^var (\w+Options) =`).FindStringSubmatch(line); m != nil {
