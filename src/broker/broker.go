@@ -38,11 +38,27 @@ type Options struct {
 	// Taken tells whether something else holds a tunnel ID, such as a
 	// section that is being removed; nil: nothing has.
 	Taken func(id uint32) bool
+	// Client gives what holds for one node; nil: nothing for any. It may change
+	// until the next Reconfigure.
+	Client func(uuid string) Client
 	// Serial is what the tunnels' serial numbers begin after.
 	Serial uint64
 	// Keys is how many addresses and how many UUIDs limits remember at most, 0:
 	// 4096.
 	Keys int
+}
+
+// Client is what holds for one node.
+type Client struct {
+	Tunnel    uint32 // the ID that it always has, none of the section's range; 0: any
+	Bandwidth uint32 // kbit/s, whatever it asks for; 0: as others
+}
+
+func (b *Broker) client(uuid string) Client {
+	if b.options.Client == nil {
+		return Client{}
+	}
+	return b.options.Client(uuid)
 }
 
 // Broker holds the tunnels of one section. It is not safe for concurrent use.
@@ -55,6 +71,7 @@ type Broker struct {
 	pairs     map[pair]*tunnel
 	deadlines deadlines
 	ids       idPool
+	recent    recent
 	serial    uint64
 	queue     *admission.Queue[pair, request]
 	perIP     *admission.Limiter[netip.Addr]

@@ -128,5 +128,5 @@ func TestKick(t *testing.T) {
 	kick(100).is("100 ← ERROR 0x05", "# closed 100 a: an operator closed it", "hook session.pre-down 100")
 	kick(100).is()
 	r.gone(100)
-	r.prepare(alice, "a", 1, unique).is("create l2tp102-102 for alice 1-1 mtu 1400")
+	r.prepare(alice, "a", 1, unique).is("create l2tp100-100 for alice 1-1 mtu 1400")
 }

@@ -190,6 +190,7 @@ func (b *Broker) admit(now time.Duration, r request) {
 		b.refuse(r, RefusedFull)
 	case !b.mayCome(now, &r):
 	case !b.withinLimits(now, &r):
+	case b.queue.Ready(now) && !b.vacate(now, &r):
 	case b.queue.Ready(now):
 		b.count(now, &r)
 		b.start(now, r)
@@ -211,7 +212,10 @@ func (b *Broker) start(now time.Duration, r request) {
 	if !b.mayCome(now, &r) { // the UUID got a tunnel since it began to wait
 		return
 	}
-	id, ok := b.ids.take(now, b.options.Taken)
+	if !b.vacate(now, &r) {
+		return
+	}
+	id, ok, fixed := b.identity(now, r.uuid)
 	if !ok || b.tunnels.count >= b.limit { // the limit may be smaller since it began to wait
 		if ok {
 			b.ids.give(id)
@@ -221,7 +225,7 @@ func (b *Broker) start(now time.Duration, r request) {
 	}
 	b.queue.Served(now)
 	b.serial++
-	t := &tunnel{request: r, id: id, serial: b.serial, place: -1}
+	t := &tunnel{request: r, id: id, serial: b.serial, place: -1, fixed: fixed}
 	t.mtu = b.firstMTU(t)
 	b.tunnels.add(t)
 	b.pairs[r.pair] = t
@@ -232,6 +236,19 @@ func (b *Broker) start(now time.Duration, r request) {
 	}
 	b.displace(now, t)
 	b.create(t)
+}
+
+// identity gives a node the ID that is its own, or the one that it had last, if that
+// is free, or another one.
+func (b *Broker) identity(now time.Duration, uuid string) (id uint32, ok, fixed bool) {
+	if id = b.client(uuid).Tunnel; id != 0 {
+		return id, true, true
+	}
+	if id, ok = b.recent.last(uuid); ok && b.ids.claim(id, b.options.Taken) {
+		return id, true, false
+	}
+	id, ok = b.ids.take(now, b.options.Taken)
+	return id, ok, false
 }
 
 func (b *Broker) create(t *tunnel) {
@@ -246,6 +263,11 @@ func (b *Broker) create(t *tunnel) {
 func (b *Broker) failed(now time.Duration, t *tunnel, f Fault) {
 	b.forget(t)
 	why := RefusedFailure
+	if f == FaultExists && t.fixed {
+		// It may be what is left of a broker that crashed: the client asks again.
+		b.succession(now, t)
+		return
+	}
 	switch f {
 	case FaultExists:
 		b.ids.setAside(t.id, now)

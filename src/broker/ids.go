@@ -48,6 +48,25 @@ func (p *idPool) take(now time.Duration, taken func(uint32) bool) (uint32, bool)
 	return 0, false
 }
 
+// claim takes one ID out, if it is free and nothing else has it.
+func (p *idPool) claim(id uint32, taken func(uint32) bool) bool {
+	if taken != nil && taken(id) {
+		return false
+	}
+	for i := range p.count {
+		if p.free[(p.first+i)%len(p.free)] != id {
+			continue
+		}
+		for ; i > 0; i-- { // those before it keep their order
+			p.free[(p.first+i)%len(p.free)] = p.free[(p.first+i-1)%len(p.free)]
+		}
+		p.first = (p.first + 1) % len(p.free)
+		p.count--
+		return true
+	}
+	return false
+}
+
 // give takes an ID back. One that the range has lost meanwhile is forgotten.
 func (p *idPool) give(id uint32) {
 	if id-p.base < uint32(len(p.free)) {

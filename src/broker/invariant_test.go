@@ -34,22 +34,22 @@ func check(t *testing.T, b *Broker) {
 		}
 	}
 	above := 0
-	for _, tun := range b.tunnels.slots {
-		if tun != nil && tun.id > last {
+	b.tunnels.each(func(tun *tunnel) {
+		if tun.id > last || tun.id < b.config.TunnelIDBase {
 			above++
 		}
-	}
+		if out := tun.id-b.config.TunnelIDBase >= uint32(len(b.tunnels.slots)); out && !tun.fixed || out != (b.tunnels.apart[tun.id] == tun) {
+			fail("tunnel %d is in the wrong place", tun.id)
+		}
+	})
 	if used := b.tunnels.count - above; len(free)+used != b.config.MaxTunnels {
 		fail("%d IDs free and %d in use, want %d in all", len(free), used, b.config.MaxTunnels)
 	}
 	pairs, count := 0, 0
-	for i, tun := range b.tunnels.slots {
-		if tun == nil {
-			continue
-		}
+	b.tunnels.each(func(tun *tunnel) {
 		count++
-		id := b.config.TunnelIDBase + uint32(i)
-		if tun.id != id {
+		id := tun.id
+		if b.tunnels.get(id) != tun {
 			fail("tunnel %d is listed as %d", tun.id, id)
 		}
 		if tun.state != down {
@@ -77,7 +77,7 @@ func check(t *testing.T, b *Broker) {
 		if _, waits := b.queue.Get(tun.pair); waits && tun.state != down {
 			fail("the client of tunnel %d waits in the queue", id)
 		}
-	}
+	})
 	if count != b.tunnels.count {
 		fail("%d tunnels are counted as %d", count, b.tunnels.count)
 	}

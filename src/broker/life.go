@@ -137,6 +137,7 @@ func (b *Broker) hookDone(now time.Duration, t *tunnel, ev *Event) {
 func (b *Broker) remove(t *tunnel) {
 	b.tunnels.remove(t)
 	b.ids.give(t.id)
+	b.recent.remember(t.uuid, t.id)
 }
 
 // destroyed is called when the interface is gone. The ID stays taken until the
@@ -174,16 +175,15 @@ func (b *Broker) stop(now time.Duration, why Reason) {
 	}
 	b.turnAway(b.noEntry())
 	// In order of ID, so that equal runs give equal effects.
-	for _, t := range b.tunnels.slots {
+	b.tunnels.each(func(t *tunnel) {
 		switch {
-		case t == nil:
 		case t.state == verifying:
 			b.discard(t)
 			b.refuse(t.request, b.noEntry())
 		case t.stands():
 			b.close(now, t, b.why)
 		}
-	}
+	})
 }
 
 // noEntry is why a broker that ends refuses newcomers.

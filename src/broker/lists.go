@@ -29,9 +29,9 @@ func (b *Broker) SetLists(now time.Duration, allow, deny *admission.List, out []
 	b.out = out
 	b.lists = lists{allow, deny}
 	b.queue.Remove(b.lists.deny, func(r *request) { b.refuse(*r, RefusedDenied) })
-	for _, t := range b.tunnels.slots { // in order of ID
+	b.tunnels.each(func(t *tunnel) {
 		switch {
-		case t == nil || !b.lists.deny(&t.request):
+		case !b.lists.deny(&t.request):
 		case t.state == verifying:
 			b.discard(t)
 			b.refuse(t.request, RefusedDenied)
@@ -40,7 +40,7 @@ func (b *Broker) SetLists(now time.Duration, allow, deny *admission.List, out []
 		}
 		// Who waits for an old tunnel to go is looked at when it has gone, one
 		// that is being made when it is there.
-	}
+	})
 	out, b.out = b.out, nil
 	return out
 }

@@ -165,7 +165,7 @@ func (b *Broker) applyLimit(now time.Duration, t *tunnel, m wire.LimitMsg, err e
 }
 
 // allot gives a client the bandwidth that it asked for, as far as the section
-// allows it now, or what the section has for those that do not ask.
+// allows it now, or what the section has for those that do not ask. A limit of the node's own goes first.
 func (b *Broker) allot(t *tunnel) {
 	kbit := b.config.BandwidthDownDefault
 	if t.asked {
@@ -173,6 +173,9 @@ func (b *Broker) allot(t *tunnel) {
 		if top := b.config.BandwidthDownMax; top != 0 && (kbit == 0 || kbit > top) {
 			kbit = top
 		}
+	}
+	if own := b.client(t.uuid).Bandwidth; own != 0 {
+		kbit = own
 	}
 	if kbit != t.bandwidth {
 		t.bandwidth = kbit

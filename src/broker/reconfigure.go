@@ -11,7 +11,7 @@ import (
 
 // Reconfigure brings another configuration of the same section into force.
 // Tunnels stand, and follow what concerns them: the fixed MTU, the time-out,
-// their bandwidth. TunnelIDBase stays as it is. With a smaller MaxTunnels the
+// their bandwidth. An ID of its own a node has with its next tunnel. TunnelIDBase stays as it is. With a smaller MaxTunnels the
 // tunnels above it live to their end. Those who wait are served at the new pace;
 // who can't be served in time any more is sent away. Of o, Verify and
 // MaxTunnels count. Effects are appended to out.
@@ -34,15 +34,14 @@ func (b *Broker) Reconfigure(now time.Duration, c config.Broker, o Options, out 
 	if c.RateInterval != old.RateInterval {
 		b.repace(now, old.RateInterval)
 	}
-	for _, t := range b.tunnels.slots { // in order of ID
+	b.tunnels.each(func(t *tunnel) {
 		switch {
-		case t == nil:
 		case t.state == verifying:
 			t.mtu = b.firstMTU(t)
 		case t.stands():
 			b.follow(now, t, old.PMTU)
 		}
-	}
+	})
 	out, b.out = b.out, nil
 	return out
 }

@@ -117,7 +117,7 @@ func TestTimeoutChanges(t *testing.T) {
 	r.up(alice, "a", 1, unique)
 	r.run(8 * s)
 	r.reconfigure(func(c *config.Broker) { c.TunnelTimeout = 30 * s })
-	same(t, only(r.run(30*s), "closed"), "22 # closed 101 a: the client was silent for too long")
+	same(t, only(r.run(30*s), "closed"), "22 # closed 100 a: the client was silent for too long")
 }
 
 func TestFixedMTUComesAndGoes(t *testing.T) {

@@ -109,6 +109,8 @@ func restoreTunnel(record []byte) (*tunnel, error) {
 			t.again = f.Bool()
 		case tagMourning:
 			t.mourning = f.Bool()
+		case tagFixed:
+			t.fixed = f.Bool()
 		case tagRivalry:
 			var err error
 			if t.rivalry, err = restoreRivalry(f.Bytes()); err != nil {

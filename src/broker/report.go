@@ -40,10 +40,21 @@ func (b *Broker) Next(id uint32) (TunnelInfo, bool) {
 func (t *table) next(id uint32) *tunnel {
 	for i := max(id, t.base) - t.base; uint64(i) < uint64(len(t.slots)); i++ {
 		if t.slots[i] != nil {
-			return t.slots[i]
+			return t.apartBefore(id, t.slots[i])
 		}
 	}
-	return nil
+	return t.apartBefore(id, nil)
+}
+
+// apartBefore gives the first tunnel outside of the range from id on, if its ID is below that
+// of one in it.
+func (t *table) apartBefore(id uint32, first *tunnel) *tunnel {
+	for at, tun := range t.apart {
+		if at >= id && (first == nil || at < first.id) {
+			first = tun
+		}
+	}
+	return first
 }
 
 // Limit is how many tunnels there may be at once.

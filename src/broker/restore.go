@@ -57,6 +57,8 @@ func Restore(c config.Broker, o Options, state []byte) (*Broker, error) {
 			if err = r.restore(f.Bytes()); err == nil {
 				queued = append(queued, r)
 			}
+		case tagRecent:
+			err = b.recent.restore(f.Bytes())
 		case tagTunnel:
 			var t *tunnel
 			if t, err = restoreTunnel(f.Bytes()); err == nil {
@@ -96,9 +98,9 @@ func (b *Broker) Holds(id uint32) bool { return b.tunnels.get(id) != nil }
 // place gives a tunnel its place, unless that is taken or not of this
 // configuration. Tunnels above the limit live to their end.
 func (b *Broker) place(t *tunnel) bool {
-	if i := t.id - b.tunnels.base; t.id < b.tunnels.base || t.id > maxID || b.tunnels.get(t.id) != nil {
+	if i := t.id - b.tunnels.base; t.id == 0 || t.id < b.tunnels.base && !t.fixed || t.id > maxID || b.tunnels.get(t.id) != nil {
 		return false
-	} else if int(i) >= len(b.tunnels.slots) {
+	} else if !t.fixed && int(i) >= len(b.tunnels.slots) {
 		b.tunnels.resize(int(i) + 1)
 	}
 	if t.state != down {

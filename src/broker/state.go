@@ -24,6 +24,7 @@ const (
 	tagRemoved  // the section was taken out of the configuration
 	tagPerUUID  // record, repeated
 	tagCareful
+	tagRecent // record, repeated: a node's last ID
 )
 
 // The fields of a tunnel's record, and of a request's. A request's stand below
@@ -66,6 +67,7 @@ const (
 	tagSilent
 	tagRemade
 	tagMourning
+	tagFixed
 )
 
 // stateNumbers are the states as programs hand them to one another. Version 1.0
@@ -79,6 +81,7 @@ const (
 	tagUntil
 	tagLevel
 	tagAgain
+	tagRecentID
 )
 
 // The fields of the counters.
@@ -136,12 +139,15 @@ func (b *Broker) AppendState(dst []byte) []byte {
 		dst, mark = tlv.Begin(dst, tagQueued)
 		dst = tlv.End(r.append(dst), mark)
 	})
-	for _, t := range b.tunnels.slots {
-		if t != nil {
-			dst, mark = tlv.Begin(dst, tagTunnel)
-			dst = tlv.End(t.append(dst), mark)
-		}
-	}
+	b.tunnels.each(func(t *tunnel) {
+		dst, mark = tlv.Begin(dst, tagTunnel)
+		dst = tlv.End(t.append(dst), mark)
+	})
+	b.recent.each(func(uuid string, id uint32) {
+		dst, mark = tlv.Begin(dst, tagRecent)
+		dst = tlv.AppendString(dst, tagKey, uuid)
+		dst = tlv.End(tlv.AppendUint(dst, tagRecentID, uint64(id)), mark)
+	})
 	return dst
 }
 
@@ -199,6 +205,7 @@ func (t *tunnel) append(dst []byte) []byte {
 	dst = tlv.AppendBool(dst, tagSilent, t.silent)
 	dst = tlv.AppendBool(dst, tagRemade, t.again)
 	dst = tlv.AppendBool(dst, tagMourning, t.mourning)
+	dst = tlv.AppendBool(dst, tagFixed, t.fixed)
 	if t.rivalry != nil {
 		dst, mark = tlv.Begin(dst, tagRivalry)
 		dst = tlv.End(t.rivalry.append(dst), mark)

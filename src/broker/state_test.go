@@ -34,8 +34,8 @@ func handOver(t *testing.T, b *Broker) *Broker {
 	if is, was := (plain{next.stats, next.serial, next.careful, next.stopping, next.noOld, next.why}), (plain{b.stats, b.serial, b.careful, b.stopping, b.noOld, b.why}); is != was {
 		t.Fatalf("restored, the broker has\n%+v\ninstead of\n%+v", is, was)
 	}
-	for i, old := range b.tunnels.slots {
-		if now := next.tunnels.get(b.tunnels.base + uint32(i)); old != nil && now != nil {
+	b.tunnels.each(func(old *tunnel) {
+		if now := next.tunnels.get(old.id); now != nil {
 			now.misfit = old.misfit // begins anew: it is about the last seconds
 			a, b := *old, *now
 			a.place, b.place = 0, 0 // equal times may stand in any order
@@ -43,7 +43,7 @@ func handOver(t *testing.T, b *Broker) *Broker {
 				t.Fatalf("restored, the tunnel is\n%+v\ninstead of\n%+v", b, a)
 			}
 		}
-	}
+	})
 	return next
 }
 
@@ -97,7 +97,7 @@ func TestTunnelFieldsAreCarried(t *testing.T) {
 // Every field of a Broker is handed over, or it is known why not.
 func TestBrokerFieldsAreCarried(t *testing.T) {
 	known := []string{
-		"tunnels", "pairs", "deadlines", "ids", "serial", "queue", "perIP", "perUUID", "hooked", "careful", "stopping", "why", "noOld", "stats", "drain",
+		"tunnels", "pairs", "deadlines", "ids", "serial", "queue", "perIP", "perUUID", "hooked", "careful", "stopping", "why", "noOld", "stats", "drain", "recent",
 		"config", "options", "limit", // given to Restore
 		"lists",             // read from their files again
 		"shed",              // begins anew: it is about this second

@@ -60,7 +60,7 @@ func (b *Broker) Remake(now, alive time.Duration, records [][]byte, out []Effect
 		t.state, t.again, t.silent, t.fresh = creating, true, true, false
 		t.tries, t.due = 0, 0
 		t.bandwidth = 0 // the new interface has no limit yet
-		fits := !ended && now-alive < b.config.TunnelTimeout && b.listensAt(t) && t.id-b.tunnels.base < uint32(b.config.MaxTunnels)
+		fits := !ended && now-alive < b.config.TunnelTimeout && b.listensAt(t) && b.has(t)
 		if t.mourning = !heard; !fits {
 			t.state = down // until hooks have heard
 		}
@@ -91,6 +91,14 @@ func (b *Broker) survivor(now time.Duration, record []byte) *tunnel {
 	t.serial = b.serial
 	t.heard, t.successor, t.telling, t.told = now, nil, false, t.mtu
 	return t
+}
+
+// has reports whether a tunnel's ID is one that its client may have now.
+func (b *Broker) has(t *tunnel) bool {
+	if t.fixed {
+		return b.client(t.uuid).Tunnel == t.id
+	}
+	return t.id-b.tunnels.base < uint32(b.config.MaxTunnels)
 }
 
 // listensAt reports whether the section has the address and port that a tunnel's

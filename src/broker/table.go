@@ -1,12 +1,18 @@
 package broker
 
+import (
+	"maps"
+	"slices"
+)
+
 const maxID = 65535 // the largest tunnel ID
 
-// table finds tunnels by ID, of one range. Every datagram of a
+// table finds tunnels by ID, most of one range. Every datagram of a
 // tunnel passes through it: with a map it would cost a third more here.
 type table struct {
 	base  uint32
-	slots []*tunnel // nil: no tunnel of this ID
+	slots []*tunnel          // nil: no tunnel of this ID
+	apart map[uint32]*tunnel // those whose IDs are the nodes' own, outside of the range
 	count int
 	uuids map[string]*tunnel  // the last one added of each UUID
 	older map[*tunnel]*tunnel // the one of its UUID before it, if there is one
@@ -16,17 +22,47 @@ func newTable(base uint32, size int) table {
 	return table{base: base, slots: make([]*tunnel, size), uuids: make(map[string]*tunnel), older: make(map[*tunnel]*tunnel)}
 }
 
-// get gives nil for an ID without a tunnel, and for one out of range.
+// get gives nil for an ID without a tunnel.
 func (t *table) get(id uint32) *tunnel {
 	if i := id - t.base; uint64(i) < uint64(len(t.slots)) {
 		return t.slots[i]
 	}
-	return nil
+	return t.apart[id]
 }
 
-// add takes in a tunnel whose ID is of the range and not taken.
+// set puts a tunnel, or nil for none, where its ID is looked for.
+func (t *table) set(id uint32, tun *tunnel) {
+	switch i := id - t.base; {
+	case uint64(i) < uint64(len(t.slots)):
+		t.slots[i] = tun
+	case tun == nil:
+		delete(t.apart, id)
+	default:
+		if t.apart == nil {
+			t.apart = make(map[uint32]*tunnel)
+		}
+		t.apart[id] = tun
+	}
+}
+
+// each calls f for the tunnels, in order of ID within the range, and then outside
+// of it. f may remove them.
+func (t *table) each(f func(*tunnel)) {
+	for _, tun := range t.slots {
+		if tun != nil {
+			f(tun)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(t.apart)) {
+		if tun := t.apart[id]; tun != nil {
+			f(tun)
+		}
+	}
+}
+
+// add takes in a tunnel whose ID is not taken.
 func (t *table) add(tun *tunnel) {
-	t.slots[tun.id-t.base] = tun
+	t.set(tun.id, tun)
 	t.count++
 	if last := t.uuids[tun.uuid]; last != nil {
 		t.older[tun] = last
@@ -46,11 +82,15 @@ func (t *table) resize(size int) {
 	slots := make([]*tunnel, size)
 	copy(slots, t.slots)
 	t.slots = slots
+	for id, tun := range t.apart { // the range may have come to them
+		delete(t.apart, id)
+		t.set(id, tun)
+	}
 }
 
 // remove takes out a tunnel that is there.
 func (t *table) remove(tun *tunnel) {
-	t.slots[tun.id-t.base] = nil
+	t.set(tun.id, nil)
 	t.count--
 	next, at := t.older[tun], t.uuids[tun.uuid]
 	delete(t.older, tun)

@@ -60,7 +60,7 @@ var transcripts = []func(*testing.T){
 	TestStuck,
 	TestStop,
 	TestStopWhileCreationFails,
-	TestIDs,
+	TestSameIDAgain, TestIDOfTheNodesOwn, TestIDOfTheNodesOwnIsTaken, TestBandwidthOfTheNodesOwn, TestIDs,
 	TestEventsOutOfPlace,
 	TestPerUUID,
 	TestLimitsDoNotCountRefusals,

@@ -57,6 +57,7 @@ type tunnel struct {
 	fresh      bool // session.up has not ended yet
 	again      bool // a crash took it, and it is made again: its client knows nothing of that
 	mourning   bool // session.down of the interface that the crash took has not ended yet
+	fixed      bool // its ID is the node's own
 	silent     bool // it goes without having been up, and hooks hear nothing of it
 	prober     pmtu.Prober
 	bandwidth  uint32 // kbit/s, 0: no limit

@@ -47,7 +47,8 @@ const (
 // forgotten its port. Who comes while it is not is kept waiting without an answer
 // until the old one says something; a client asks for 15 s.
 func (b *Broker) rule(now time.Duration, r *request) ruling {
-	if b.config.UUIDPolicy == config.UUIDAny {
+	policy := b.policy(r)
+	if policy == config.UUIDAny {
 		return letIn
 	}
 	verdict := letIn
@@ -56,7 +57,7 @@ func (b *Broker) rule(now time.Duration, r *request) ruling {
 			continue
 		}
 		switch {
-		case b.config.UUIDPolicy == config.UUIDRefuse:
+		case policy == config.UUIDRefuse:
 			if now-o.heard < deadAfter { // else it may be the same node, before a crash
 				b.noteTwins(o, r.peer)
 			}
@@ -72,6 +73,35 @@ func (b *Broker) rule(now time.Duration, r *request) ruling {
 		}
 	}
 	return verdict
+}
+
+// policy is the section's, but two tunnels can't have the ID that is the node's own.
+func (b *Broker) policy(r *request) config.UUIDPolicy {
+	if p := b.config.UUIDPolicy; p != config.UUIDAny || b.client(r.uuid).Tunnel == 0 {
+		return p
+	}
+	return config.UUIDReplace
+}
+
+// vacate reports whether the ID that is the node's own is free, if it has one. If its
+// last tunnel has it, that is closed, which the policy allows by now: the client asks
+// again, and finds it free.
+func (b *Broker) vacate(now time.Duration, r *request) bool {
+	id := b.client(r.uuid).Tunnel
+	if id == 0 {
+		return true
+	}
+	o := b.tunnels.get(id)
+	switch {
+	case o == nil:
+		return b.options.Taken == nil || !b.options.Taken(id)
+	case o.state == verifying:
+		b.discard(o)
+		return true
+	case o.stands():
+		b.close(now, o, ClosedTwin)
+	}
+	return false
 }
 
 // mayCome tells whether the UUID policy lets a newcomer in now. If it is refused
@@ -120,7 +150,7 @@ func (t *tunnel) livesBeside(now time.Duration, r *request) bool {
 // displace closes what t takes the place of. Its client is told: if it lives, it
 // had better know.
 func (b *Broker) displace(now time.Duration, t *tunnel) {
-	if b.config.UUIDPolicy != config.UUIDReplace {
+	if b.policy(&t.request) != config.UUIDReplace {
 		return
 	}
 	for o := b.tunnels.uuids[t.uuid]; o != nil; {
