@@ -88,7 +88,11 @@ func (r row) other() string {
 	if _, high, is := strings.Cut(last, "–"); is {
 		return high
 	}
-	for words, value := range map[string]string{"a path": "/etc/another", "a device": "eth9", "addresses": "192.0.2.9", "a section's": "broker0", "a port": "8942"} {
+	if r.section+" "+r.name == "client bridge" {
+		return "bridge0"
+	}
+	for words, value := range map[string]string{"a path": "/etc/another", "a device": "eth9", "addresses": "192.0.2.9", "a section's": "broker0", "a port": "8942",
+		"an address with": "192.0.2.9/24", "a routing table": "7", "a UUID": "node-2"} {
 		if strings.HasPrefix(r.span, words) {
 			return value
 		}

@@ -34,6 +34,7 @@ var may = map[string][]string{
 	"nl":       {},
 	"l2tp":     {"nl", "folder"},
 	"link":     {"nl"},
+	"rttables": {},
 	"shaper":   {"nl"},
 	"sock":     {},
 	"occupant": {"folder"},
@@ -47,7 +48,7 @@ var may = map[string][]string{
 	"forward":  {"offload", "poll"},
 
 	// What carries frames.
-	"datapath":        {"wire", "nl", "link", "shaper", "sock"},
+	"datapath":        {"wire", "nl", "link", "shaper", "sock", "rttables"},
 	"datapath/kernel": {"datapath", "l2tp", "link", "shaper"},
 	"datapath/user":   {"datapath", "forward", "tap"},
 
@@ -62,7 +63,7 @@ var may = map[string][]string{
 	"config/classic":          {"config"},
 	"config/file":             {"config", "config/uci", "config/classic"},
 	"probe":                   {"wire", "sock", "poll", "resolve"},
-	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "datapath", "datapath/kernel", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify", "datapath/user", "forward"},
+	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "datapath", "datapath/kernel", "rttables", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify", "datapath/user", "forward"},
 	"agent":                   {"wire", "client", "datapath", "datapath/kernel", "link", "sock", "poll", "hook", "logline", "resolve", "forward", "tap"},
 	"web":                     {"control"},
 	"cmd/tunneldigger-web":    {"control", "web"},

@@ -13,12 +13,13 @@ import (
 
 // makeDatapath makes what sections choose from, and what tunnels of an earlier
 // process can be given to. none is for load tests of the control plane.
-func (d *Daemon) makeDatapath(none bool) error {
+func (d *Daemon) makeDatapath(none bool, socket string) error {
 	d.links = datapath.New()
 	if none {
 		d.none = datapath.NewNone(d.links, d.stray)
 		return nil
 	}
+	d.links.MakeBridges(aliasOf(socket), d.own)
 	d.kernel = kernel.New(d.links, d.stray)
 	d.user = user.New(d.links, d.wake.Notify)
 	return d.links.Open()

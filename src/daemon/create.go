@@ -69,7 +69,7 @@ func (d *Daemon) setupFailed(s *section, f *broker.Facts, err error) {
 }
 
 func (d *Daemon) build(s *section, e *broker.Effect) (*port, error) {
-	p := &port{id: e.Tunnel, section: s, listener: e.Listener, peer: e.Peer, local: e.Local, name: e.Interface()}
+	p := &port{id: e.Tunnel, section: s, listener: e.Listener, peer: e.Peer, local: e.Local, name: e.Interface(), uuid: e.UUID}
 	r := p.request()
 	r.PeerID, r.Session, r.PeerSession = e.PeerTunnel, e.Session, e.PeerSession
 	if err := s.path.Create(r); err != nil {

@@ -97,8 +97,9 @@ type Daemon struct {
 	look     occupant.Look // at who has ports, while there is something to say
 	confined bool          // hooks can't have more rights than the broker, for good
 	moved    bool          // sections have given up addresses where tunnels stand
-	moving   bool          // tunnels are being brought to other bridges
-	moveNext int           // the ID from which on
+	clients  clients
+	moving   bool // tunnels are being brought to other bridges
+	moveNext int  // the ID from which on
 	creates  []creation
 	queue    []queued
 	effects  []broker.Effect

@@ -33,21 +33,20 @@ func (d *Daemon) openDatapath() error {
 			s.device = d.links.Index(s.config.Interface)
 		}
 	}
-	var bridges []string
-	for i := range d.config.Bridges {
-		bridges = append(bridges, d.config.Bridges[i].Interface)
-	}
-	err := d.links.Adopt(d.now, bridges)
+	err := d.links.Adopt(d.now, d.isBridge)
 	d.interfacesChanged()
 	d.user.Open()
 	return err
 }
 
-// sweep removes tunnels in the ID ranges of this daemon that belong to no
+// sweep removes tunnels in the ID ranges of this daemon, and of nodes' own IDs, that belong to no
 // process. One that belongs to somebody is left alone; its ID will be found
 // taken and set aside.
 func (d *Daemon) sweep() error {
 	found, err := d.kernel.Sweep(func(id uint32) bool {
+		if d.isNodes(id) {
+			return d.ports.get(id) == nil
+		}
 		for _, s := range d.sections {
 			if s != nil && id-s.config.TunnelIDBase < uint32(s.config.MaxTunnels) && d.ports.get(id) == nil {
 				return true
@@ -85,8 +84,8 @@ func (d *Daemon) stray(listener int, local, from netipAddrPort, data []byte) {
 // wish tells the data path what a tunnel's interface is to be now.
 func (d *Daemon) wish(p *port) {
 	p.want.Bridge, p.want.Isolated = "", false
-	if b := d.config.BridgeFor(p.section.config.Name, p.want.MTU, p.local.Port()); b != nil {
-		p.want.Bridge, p.want.Isolated = b.Interface, b.Isolate
+	if b := d.bridgeFor(p.section, p.uuid, p.want.MTU, p.local.Port()); b != nil {
+		p.want.Bridge, p.want.Isolated = b.Device(p.want.MTU), b.Isolate
 	}
 	d.links.Set(d.now, p.id, p.want)
 }
@@ -115,6 +114,8 @@ func (d *Daemon) interfacesChanged() {
 				"mtu", ev.MTU, "tunnel_mtu", ev.TunnelMTU)
 		case datapath.NearlyFull:
 			d.log.Warn("the bridge is nearly full", "interface", ev.Link, "tunnels", ev.Ports, "ports", datapath.Full)
+		case datapath.BridgeMade, datapath.BridgeRemoved, datapath.BridgeStays, datapath.BridgeForeign, datapath.BridgeFailed:
+			d.bridgeChanged(ev)
 		case datapath.LinkGone:
 			d.deviceGone(ev.Index)
 		case datapath.Overrun:

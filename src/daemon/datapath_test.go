@@ -24,6 +24,7 @@ func faked(t *testing.T) (*Daemon, *fake.Kernel, *lines) {
 	k := fake.New()
 	d.links = datapath.New()
 	d.links.OpenWith(k.Conn(), k, k.Monitor())
+	d.links.MakeBridges(aliasOf("/run/socket"), d.own)
 	d.kernel = kernel.New(d.links, d.stray)
 	d.kernel.OpenWith(kernel.NewMaker(k.L2TP(), k.Conn()))
 	d.none, d.kernelUp = nil, true

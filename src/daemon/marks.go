@@ -84,7 +84,7 @@ func (d *Daemon) judge(s *section, f *broker.Facts, fresh bool) {
 
 // loose tells whether there are bridge sections, and none fits a tunnel.
 func (d *Daemon) loose(s *section, f *broker.Facts) bool {
-	return len(d.config.Bridges) > 0 && !s.leaving && d.config.BridgeFor(s.config.Name, f.MTU, f.Local.Port()) == nil
+	return len(d.config.Bridges) > 0 && !s.leaving && d.bridgeFor(s, f.UUID, f.MTU, f.Local.Port()) == nil
 }
 
 // judgeAll does it for all tunnels, when there are other bridge sections.

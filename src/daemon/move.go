@@ -21,11 +21,11 @@ func (d *Daemon) moveSome() {
 	}
 }
 
-// missing says which of the bridge sections' interfaces are not there: their tunnels
+// missing says which of the bridge sections' interfaces are not there, or can't be made: their tunnels
 // are attached when they come.
 func (d *Daemon) missing() (texts []string) {
 	for i := range d.config.Bridges {
-		if err := d.links.Ready(d.config.Bridges[i].Interface); err != nil {
+		if err := d.wanting(&d.config.Bridges[i]); err != nil {
 			texts = append(texts, fmt.Sprintf("%v: its tunnels wait for it", err))
 		}
 	}
@@ -40,7 +40,7 @@ func (d *Daemon) ready(s *section) error {
 		if b.Broker != "" && b.Broker != s.config.Name {
 			continue
 		}
-		if err := d.links.Ready(b.Interface); err != nil {
+		if err := d.wanting(b); err != nil {
 			return fmt.Errorf("%w: tunnels are to be attached to it", err)
 		}
 	}

@@ -18,6 +18,7 @@ type port struct {
 	peer         netipAddrPort
 	local        netipAddrPort
 	name         string // of the interface
+	uuid         string
 	want         datapath.Want
 	raises       bool          // the interface is to be raised
 	since        time.Duration // since when

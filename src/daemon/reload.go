@@ -120,6 +120,8 @@ func (d *Daemon) plan(c *config.Config) (*reloading, error) {
 		fault("%d broker sections, those included that are still being removed: want %d at most", numbers, maxSections)
 	}
 	faults = append(faults, d.lists.Faults(&whole)...)
+	faults = append(faults, TableFaults(&whole)...)
+	faults = append(faults, idFaults(&whole)...)
 	d.keepRights(next)
 	next.changes = config.Differences(d.config, &whole)
 	return next, errors.Join(faults...)
@@ -151,7 +153,9 @@ func (d *Daemon) named(name string) *section {
 func (d *Daemon) apply(next *reloading) string {
 	var said strings.Builder
 	d.warnOf(next.config)
-	bridges := slices.ContainsFunc(next.changes, func(c config.Change) bool { return strings.HasPrefix(c.Section, "bridge ") })
+	bridges := slices.ContainsFunc(next.changes, func(c config.Change) bool {
+		return strings.HasPrefix(c.Section, "bridge ") || strings.HasPrefix(c.Section, "client ")
+	})
 	draining, rate := d.draining()
 	d.config = next.config
 	d.log.SetLevel(LogLevel(d.config.Log.Level))
@@ -230,6 +234,8 @@ func (d *Daemon) apply(next *reloading) string {
 	d.askAnew()
 	d.followLists(true)
 	if bridges {
+		d.links.Follow(d.now)
+		d.interfacesChanged()
 		d.judgeAll(true)
 		d.moving, d.moveNext = true, 0
 	}

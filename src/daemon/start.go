@@ -67,7 +67,7 @@ func start(o Options) (_ *Daemon, err error) {
 		return nil, err
 	}
 	var left []survive.Left
-	if err := d.makeDatapath(o.NoDatapath); err != nil {
+	if err := d.makeDatapath(o.NoDatapath, o.Socket); err != nil {
 		return nil, err
 	}
 	if before != nil {
@@ -157,6 +157,7 @@ func (d *Daemon) coreOptions(s *section, most int) broker.Options {
 	return broker.Options{
 		Jar: d.jar, Random: mathrand.Uint32, Verify: d.config.Hooks.Program[config.EventVerify] != "", MaxTunnels: most,
 		Taken: func(id uint32) bool { return d.taken(s, id) }, Serial: d.serial,
+		Client: d.holds,
 	}
 }
 

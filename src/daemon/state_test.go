@@ -29,10 +29,10 @@ func TestFieldsAreHandedOver(t *testing.T) {
 		{Daemon{}, "config jar sections serial ports hooks control store started hooksRun marks moved moving failures rises confined " + // handed over
 			"read log none kernel user kernelUp lacks links signals incoming clock version " + // made anew
 			"poller wake now promptly retryAt look creates queue effects event letter buffer padded listenFirst replied " + // of a turn, or found out again
-			"quiet lists verifier moveNext " + // begin anew: windows of the log, files, answers
+			"quiet lists verifier moveNext clients " + // begin anew: windows of the log, files, answers
 			"stopBy upgrading"}, // there is no upgrade while stopping, and only one at a time
 		{section{}, "number config core listeners complete opened device leaving stale waits waitsFor silentErrors loosened refusals path"}, // stale: only during a reload; waits: found out again; refusals: begin anew
-		{port{}, "id section listener peer local name want raises since closing silentErrors traffic"},                                      // traffic is read again
+		{port{}, "id section listener peer local name want raises since closing silentErrors traffic uuid"},                                 // traffic is read again; uuid is the core's
 		{mark{}, "serial loose hook"}, // loose: found out again
 		{marks{}, "byID said"},        // said: once more
 		{rises{}, "queue newcomer"},
@@ -66,7 +66,7 @@ func standing(t testing.TB) *Daemon {
 		config: c, version: "1.0", jar: cookie.New([16]byte{1}), control: server, serial: 7, store: store,
 		hooks: hook.New(1, log, func() {}), log: log,
 	}
-	if err := d.makeDatapath(true); err != nil {
+	if err := d.makeDatapath(true, ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.add(&c.Brokers[0], 10); err != nil {

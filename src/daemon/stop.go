@@ -72,6 +72,10 @@ func (d *Daemon) close() {
 	d.control.Close()
 	d.hooks.Kill()
 	d.closeDatapath() // the kernel then removes the interfaces
+	if d.stopBy != 0 {
+		d.links.RemoveBridges()
+		d.interfacesChanged()
+	}
 	d.closeListeners()
 	d.links.Close()
 	d.lists.Close()

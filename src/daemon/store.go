@@ -64,6 +64,7 @@ func isSocket(fd int) bool {
 // what is known; the rest is as the core has it. Where the configuration
 // is another one now, the tunnel follows it.
 func (d *Daemon) inherit(p *port, info *broker.TunnelInfo, fd int, k datapath.Known) {
+	p.uuid = info.UUID
 	p.want.MTU, p.want.Kbit = info.MTU, info.Bandwidth
 	p.closing = fd < 0
 	k.Up, k.Closing = !info.Answered(), p.closing

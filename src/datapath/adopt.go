@@ -26,32 +26,37 @@ func (s *Interfaces) Inherit(r *Request, k Known) {
 
 // Adopt finds the interfaces of tunnels that were inherited, by their names, after
 // the watch has begun, so that none goes unseen between. What it finds attached
-// to a master that an earlier process used, or to one of names, belongs there;
-// anywhere else others have attached it.
-func (s *Interfaces) Adopt(now time.Duration, names []string) error {
-	if len(s.byID) == 0 || s.links == nil {
+// to a master that an earlier process used, or to one that is ours by is, belongs there;
+// anywhere else others have attached it. Bridges that an earlier process made are
+// taken over.
+func (s *Interfaces) Adopt(now time.Duration, is func(name string) bool) error {
+	if s.links == nil {
 		return nil
 	}
+	s.now = now
 	there, ports := make(map[string]int), make(map[string]int)
 	known := make(map[string]bool)
-	for _, name := range names {
-		known[name] = true
-	}
 	for _, i := range s.byID {
 		if i != nil && i.is.Bridge != "" {
 			known[i.is.Bridge] = true
 		}
 	}
 	masters := make(map[int]string)
+	var found []link.Link
 	err := s.links.List(func(l link.Link) {
 		there[l.Name], ports[l.Name] = l.Index, l.Master
-		if known[l.Name] {
+		if known[l.Name] || is(l.Name) {
 			masters[l.Index] = l.Name
+		}
+		if l.Bridge && s.mine(&l) {
+			masters[l.Index] = l.Name
+			found = append(found, l)
 		}
 	})
 	if err != nil {
 		return err
 	}
+	s.takeOver(now, found, there)
 	for _, i := range s.byID {
 		if i == nil {
 			continue
@@ -77,7 +82,7 @@ func (s *Interfaces) adopt(now time.Duration, i *iface, attached string) {
 		i.is.Bridge, i.unsure = attached, true
 	}
 	if attached != "" {
-		_ = s.find(attached) // it was there when it was listed; else the watch tells
+		_ = s.find(now, attached) // it was there when it was listed; else the watch tells
 		s.master(attached).ports++
 	}
 	if i.is != i.want || i.unsure {

@@ -35,6 +35,7 @@ func (s *Interfaces) Due() (at time.Duration, ok bool) {
 
 // Tick tries again what could not be done.
 func (s *Interfaces) Tick(now time.Duration) {
+	s.now = now
 	if s.lookAt != 0 && now >= s.lookAt {
 		s.look(now)
 	}

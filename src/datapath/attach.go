@@ -27,7 +27,10 @@ func (s *Interfaces) place(now time.Duration, i *iface) error {
 	case wanted == "":
 		return s.restoreIPv6(i)
 	case i.is.Bridge == "":
-		if s.find(wanted) != nil {
+		if err := s.find(now, wanted); err != nil {
+			if s.own(wanted) != nil {
+				return err
+			}
 			s.await(now, wanted)
 			return errAway
 		}
@@ -48,7 +51,7 @@ func (s *Interfaces) place(now time.Duration, i *iface) error {
 // or leaves it where it was.
 func (s *Interfaces) attach(now time.Duration, i *iface) error {
 	name := i.want.Bridge
-	if err := s.find(name); err != nil {
+	if err := s.find(now, name); err != nil {
 		return err
 	}
 	m := s.masters[name]
@@ -85,7 +88,9 @@ func (s *Interfaces) attach(now time.Duration, i *iface) error {
 // detached notes that an interface is no port of its master any more.
 func (s *Interfaces) detached(i *iface) {
 	if m := s.masters[i.is.Bridge]; m != nil && m.ports > 0 {
-		m.ports--
+		if m.ports--; m.ports == 0 {
+			s.emptied(m)
+		}
 	}
 	i.is.Bridge, i.is.Isolated, i.unsure = "", false, false
 }

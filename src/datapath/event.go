@@ -30,6 +30,17 @@ const (
 	Overrun
 	// WatchFailed: interfaces can't be watched or listed: Err.
 	WatchFailed
+	// BridgeMade and BridgeRemoved: the broker's own bridge Link, in use or in use no more.
+	BridgeMade
+	BridgeRemoved
+	// BridgeStays: Link is empty and the broker's, and is not removed: Err says who else uses it.
+	BridgeStays
+	// BridgeForeign: the bridge Link, which the broker would make, is there and is
+	// somebody else's: it is used as it is.
+	BridgeForeign
+	// BridgeFailed: Link is the broker's and could not be brought to what is wanted of
+	// it, or removed: Err. It is tried again. The same words do not come twice in a row.
+	BridgeFailed
 )
 
 // Event is something that happened to interfaces.

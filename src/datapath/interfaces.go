@@ -40,7 +40,11 @@ type Interfaces struct {
 
 	events, spare []Event
 	again         []*iface      // where something could not be done
-	lookAt        time.Duration // when to look for masters that are away, 0: none is
+	lookAt        time.Duration // when to look for masters that are away, or empty, 0: none is
+	now           time.Duration // when something was last asked for
+
+	alias string                 // of bridges that are the broker's
+	makes func(name string) *Own // how the bridge of a name is to be made, nil: not by the broker
 }
 
 // iface is a tunnel's interface.
@@ -143,7 +147,7 @@ func (s *Interfaces) Set(now time.Duration, id uint32, w Want) {
 	if i == nil || i.want == w {
 		return
 	}
-	i.want, i.gap = w, 0
+	i.want, i.gap, s.now = w, 0, now
 	if i.up {
 		s.apply(now, i)
 	}
@@ -156,6 +160,7 @@ func (s *Interfaces) Raise(now time.Duration, id uint32) error {
 	if i == nil || i.index == 0 {
 		return nil
 	}
+	s.now = now
 	if i.want.Bridge != "" {
 		if err := s.attach(now, i); err != nil {
 			return err

@@ -92,7 +92,7 @@ func (r *rig) run(d time.Duration) {
 func (r *rig) events() (lines []string) {
 	for _, ev := range r.Events() {
 		text := [...]string{"", "lost", "destroyed", "mtu failed", "attach failed", "limit failed", "away", "back", "misfit", "nearly full",
-			"gone", "overrun", "watch failed"}[ev.Kind]
+			"gone", "overrun", "watch failed", "made", "removed", "stays", "foreign", "bridge failed"}[ev.Kind]
 		if ev.Tunnel != 0 {
 			text += fmt.Sprintf(" %d", ev.Tunnel)
 		}
@@ -416,7 +416,7 @@ func TestAdopt(t *testing.T) {
 	down := r.kernel.Add(name(107), "l2tpeth", 1446)
 	inherit(107, datapath.Want{}, a, datapath.Known{})
 	r.kernel.Steps = nil
-	if err := r.Adopt(r.now, []string{"br-a", "br-b"}); err != nil {
+	if err := r.Adopt(r.now, func(name string) bool { return strings.HasPrefix(name, "br-") && name != "br-other" }); err != nil {
 		t.Fatal(err)
 	}
 	r.is("lost 104", "destroyed 105")

@@ -19,6 +19,8 @@ type master struct {
 	away   bool // that it is not there was said
 	misfit bool // that its MTU is larger than its tunnels' was said
 	full   bool // that it is nearly full was said
+
+	made // the broker's own
 }
 
 func (s *Interfaces) master(name string) *master {
@@ -30,34 +32,39 @@ func (s *Interfaces) master(name string) *master {
 	return m
 }
 
-// Ready is an error unless a master is there: a client is better off with another
-// broker than with a tunnel to nowhere.
-func (s *Interfaces) Ready(name string) error {
+// Ready is an error unless a master is there that others make: a client is better
+// off with another broker than with a tunnel to nowhere.
+func (s *Interfaces) Ready(now time.Duration, name string) error {
 	if s.links == nil {
 		return nil
 	}
-	err := s.find(name)
+	err := s.find(now, name)
 	s.master(name).away = err != nil
 	return err
 }
 
-// find looks a master up by name.
-func (s *Interfaces) find(name string) error {
+// find looks a master up by name, and makes it if that is the broker's to do.
+func (s *Interfaces) find(now time.Duration, name string) error {
 	m := s.master(name)
-	if m.index != 0 {
+	if m.index != 0 && !m.half {
 		return nil
 	}
-	index, err := s.links.Index(name)
+	if own := s.own(name); own != nil {
+		return s.build(now, name, m, own)
+	}
+	l, err := s.links.Find(name)
 	if err != nil {
 		return fmt.Errorf("interface %s: %w", name, err)
 	}
-	if m.bridge, err = s.links.IsBridge(name); err != nil {
+	return s.use(m, &l)
+}
+
+// use takes a master that is there.
+func (s *Interfaces) use(m *master, l *link.Link) (err error) {
+	if m.mtu, err = s.links.GuardMTU(l.Name); err != nil {
 		return err
 	}
-	if m.mtu, err = s.links.GuardMTU(name); err != nil {
-		return err
-	}
-	m.index = index
+	m.index, m.bridge = l.Index, l.Bridge
 	return nil
 }
 
@@ -92,6 +99,9 @@ func (s *Interfaces) mind(i *iface) {
 func (s *Interfaces) masterGone(now time.Duration, name string) {
 	m := s.masters[name]
 	ports := m.ports
+	if m.ours {
+		_ = s.dropRules(name) // else the next bridge of this name has them, or the next start removes them
+	}
 	*m = master{}
 	for _, i := range s.byIndex {
 		if i.is.Bridge == name {
@@ -122,10 +132,10 @@ func (i *iface) waits(name string) bool {
 func (s *Interfaces) look(now time.Duration) {
 	s.lookAt = 0
 	for name, m := range s.masters {
-		if !s.waited(name) {
+		if s.tend(now, name, m); !s.waited(name) {
 			continue
 		}
-		if s.find(name) != nil {
+		if s.find(now, name) != nil {
 			s.lookAt = now + lookGap
 			continue
 		}

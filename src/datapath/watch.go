@@ -30,6 +30,7 @@ func (s *Interfaces) Index(name string) int {
 
 // Watch takes in which interfaces have gone.
 func (s *Interfaces) Watch(now time.Duration) {
+	s.now = now
 	err := s.monitor.Read(func(index int, name string) { s.lost(now, index, name) })
 	if err == nil {
 		return

@@ -112,9 +112,9 @@ func TestList(t *testing.T) {
 		want  []Link
 		err   error
 	}{
-		{"two", [][]byte{first, second}, []Link{{2, "br0", 0, 1500, true}, {3, "l2tp1-1", 2, 1446, false}}, nil},
+		{"two", [][]byte{first, second}, []Link{{Index: 2, Name: "br0", MTU: 1500, Up: true}, {Index: 3, Name: "l2tp1-1", Master: 2, MTU: 1446}}, nil},
 		{"none", nil, nil, nil},
-		{"malformed", [][]byte{broken, second}, []Link{{3, "l2tp1-1", 2, 1446, false}}, nl.ErrMalformed},
+		{"malformed", [][]byte{broken, second}, []Link{{Index: 3, Name: "l2tp1-1", Master: 2, MTU: 1446}}, nl.ErrMalformed},
 	} {
 		c := &Conn{nl: nl.Fake(func(r []byte) (answers []any) {
 			for _, item := range test.items {

@@ -19,7 +19,13 @@ type Link struct {
 	Name   string
 	Master int // index of the bridge or other master, 0 without
 	MTU    int
+	On     int  // index of the interface that it is on top of, as a VLAN is, 0 without
 	Up     bool // as set (IFF_UP), whatever the carrier does
+	// Alias is the text that somebody gave it, "" for none.
+	Alias string
+	// Unfinished: MakeBridge has made it, and Mark was not called.
+	Unfinished bool
+	Bridge     bool // as Find and List tell
 }
 
 // List calls f for every interface. One may come twice, or be gone when it comes: what a Monitor that was opened before reports
@@ -29,12 +35,12 @@ func (c *Conn) List(f func(Link)) error {
 	c.query(op, 0)
 	var bad error
 	err := c.nl.Dump(func() { bad = nil }, func(_ nl.Header, body []byte) {
-		e, name, _, err := parse(body)
+		e, name, kind, err := parse(body)
 		if err != nil {
 			bad = fmt.Errorf("%s: %w", op, err)
 			return
 		}
-		e.Name = string(name)
+		e.Name, e.Bridge = string(name), string(kind) == kindBridge
 		f(e)
 	})
 	if err == nil {
@@ -45,22 +51,8 @@ func (c *Conn) List(f func(Link)) error {
 
 // IsBridge tells whether an interface is a bridge.
 func (c *Conn) IsBridge(name string) (bool, error) {
-	index, err := c.Index(name)
-	if err != nil {
-		return false, err
-	}
-	c.query("read interface "+name, index)
-	bridge := false
-	var bad error
-	err = c.nl.Do(func(_ nl.Header, body []byte) {
-		var kind []byte
-		_, _, kind, bad = parse(body)
-		bridge = string(kind) == kindBridge
-	})
-	if err == nil {
-		err = bad
-	}
-	return bridge, err
+	found, err := c.Find(name)
+	return found.Bridge, err
 }
 
 func (c *Conn) query(op string, index int) *nl.Message {
@@ -89,8 +81,14 @@ func parseIn(order nl.Order, body []byte) (e Link, name, kind []byte, err error)
 			name = nl.Text(a.Bytes())
 		case unix.IFLA_MTU:
 			e.MTU = int(a.U32())
+		case unix.IFLA_LINK:
+			e.On = int(a.U32())
 		case unix.IFLA_MASTER:
 			e.Master = int(a.U32())
+		case unix.IFLA_IFALIAS:
+			e.Alias = a.String()
+		case unix.IFLA_GROUP:
+			e.Unfinished = a.U32() == unfinished
 		case unix.IFLA_LINKINFO:
 			kind = infoKind(order, a.Bytes())
 		}

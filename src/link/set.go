@@ -70,10 +70,7 @@ func (c *Conn) GuardMTU(master string) (mtu int, err error) {
 	if mtu, err = c.MTU(master); err != nil {
 		return 0, err
 	}
-	if err = c.SetMTU(index, mtu-1); err == nil {
-		err = c.SetMTU(index, mtu)
-	}
-	if err != nil {
+	if err = c.KeepMTU(index, mtu); err != nil {
 		return mtu, fmt.Errorf("keep the MTU of %s: %w", master, err)
 	}
 	return mtu, nil

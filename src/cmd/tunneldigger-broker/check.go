@@ -23,6 +23,9 @@ func (o *options) check() int {
 	for _, err := range checkHooks(&c.Hooks) {
 		faults = append(faults, err.Error())
 	}
+	for _, err := range daemon.TableFaults(c) {
+		faults = append(faults, err.Error())
+	}
 	for _, line := range faults {
 		fmt.Fprintln(o.errs, line)
 	}

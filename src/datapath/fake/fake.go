@@ -24,12 +24,18 @@ type Link struct {
 	Isolated bool
 	Kbit     uint32 // limit, 0: none
 	Tunnel   uint32 // that it belongs to, 0: none
+	Alias    string
+	Group    uint32
+	On       int // index of the interface that it is on top of, 0: none
 }
 
 // Kernel is the whole of it. The zero value has nothing; see New.
 type Kernel struct {
 	Links   map[int]*Link
 	Tunnels map[uint32]bool
+	// Addresses and Rules are in the order in which they were made.
+	Addresses []link.Address
+	Rules     []link.Rule
 	// Fail is asked before each step, by its name, whether that fails; nil: none
 	// does.
 	Fail func(step string) unix.Errno
@@ -70,6 +76,7 @@ func (k *Kernel) Remove(l *Link) {
 	}
 	delete(k.Links, l.Index)
 	delete(k.Tunnels, l.Tunnel)
+	k.Addresses = slices.DeleteFunc(k.Addresses, func(a link.Address) bool { return a.Index == l.Index })
 	for _, other := range k.Links {
 		if other.Master == l.Index {
 			other.Master, other.Isolated = 0, false

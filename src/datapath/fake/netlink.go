@@ -37,6 +37,13 @@ func (k *Kernel) describe(m *nl.Message, l *Link) {
 	if l.Master != 0 {
 		m.U32(unix.IFLA_MASTER, uint32(l.Master))
 	}
+	if l.On != 0 {
+		m.U32(unix.IFLA_LINK, uint32(l.On))
+	}
+	if l.Alias != "" {
+		m.String(unix.IFLA_IFALIAS, l.Alias)
+	}
+	m.U32(unix.IFLA_GROUP, l.Group)
 	info := m.Nest(unix.IFLA_LINKINFO)
 	m.String(unix.IFLA_INFO_KIND, l.Kind)
 	m.End(info)
@@ -48,7 +55,16 @@ func (k *Kernel) route(r []byte) []any {
 	if kind == unix.RTM_GETROUTE {
 		return []any{nl.Ack(r, unix.ESRCH, "")}
 	}
+	switch kind {
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR, unix.RTM_GETADDR:
+		return k.address(r, kind, body)
+	case unix.RTM_NEWRULE, unix.RTM_DELRULE, unix.RTM_GETRULE:
+		return k.rule(r, kind, body)
+	}
 	index := int(nl.Host.Uint32(body[4:]))
+	if kind == unix.RTM_NEWLINK && flags&unix.NLM_F_CREATE != 0 {
+		return []any{nl.Ack(r, k.make(body), "")}
+	}
 	if kind == unix.RTM_GETLINK && flags&unix.NLM_F_DUMP == unix.NLM_F_DUMP {
 		return k.list(r)
 	}
@@ -61,6 +77,12 @@ func (k *Kernel) route(r []byte) []any {
 		return []any{k.reply(r, 0, l), nl.Ack(r, 0, "")}
 	case unix.RTM_NEWLINK:
 		return []any{nl.Ack(r, k.isolate(l, body), "")}
+	case unix.RTM_DELLINK:
+		errno := k.step("remove")
+		if errno == 0 {
+			k.Remove(l)
+		}
+		return []any{nl.Ack(r, errno, "")}
 	case unix.RTM_SETLINK:
 		return []any{nl.Ack(r, k.change(l, body), "")}
 	}
@@ -95,13 +117,24 @@ func (k *Kernel) reply(r []byte, flags uint16, l *Link) []byte {
 func (k *Kernel) change(l *Link, body []byte) unix.Errno {
 	up := nl.Host.Uint32(body[8:])&unix.IFF_UP != 0
 	mtu, master, mastered := 0, 0, false
+	alias, group := l.Alias, l.Group
 	for a := nl.Parse(nl.Host, body[unix.SizeofIfInfomsg:]); a.Next(); {
 		switch a.Type() {
 		case unix.IFLA_MTU:
 			mtu = int(a.U32())
 		case unix.IFLA_MASTER:
 			master, mastered = int(a.U32()), true
+		case unix.IFLA_IFALIAS:
+			alias = a.String()
+		case unix.IFLA_GROUP:
+			group = a.U32()
 		}
+	}
+	if alias != l.Alias {
+		if errno := k.step("mark"); errno != 0 {
+			return errno
+		}
+		l.Alias, l.Group = alias, group
 	}
 	if mtu != 0 {
 		if errno := k.step("mtu"); errno != 0 {

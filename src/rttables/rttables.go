@@ -1,0 +1,62 @@
+// Package rttables reads the names of routing tables, as iproute2 has them.
+package rttables
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Of one name in several files the first counts, as the administrator's go before the distribution's.
+var folders = []string{"/etc/iproute2", "/usr/share/iproute2"}
+
+// The kernel's own, which have their names without any file.
+var own = map[string]uint32{"default": 253, "main": 254, "local": 255}
+
+// maxFile is how large a file may be, in bytes.
+const maxFile = 1 << 20
+
+// Number is the table of a name, or of a number in decimal digits. The error says what to do about a name that no file has.
+func Number(name string) (uint32, error) { return number(folders, name) }
+
+func number(folders []string, name string) (uint32, error) {
+	if n, err := strconv.ParseUint(name, 10, 32); err == nil && n > 0 {
+		return uint32(n), nil
+	}
+	for _, folder := range folders {
+		more, _ := filepath.Glob(filepath.Join(folder, "rt_tables.d", "*.conf"))
+		for _, file := range append([]string{filepath.Join(folder, "rt_tables")}, more...) {
+			if n, ok := find(file, name); ok {
+				return n, nil
+			}
+		}
+	}
+	if n, ok := own[name]; ok {
+		return n, nil
+	}
+	return 0, fmt.Errorf("routing table '%s': no file has this name: want a line such as \"100 %s\" in /etc/iproute2/rt_tables, or a number", name, name)
+}
+
+// find looks a name up in one file: lines of a number, decimal or hexadecimal, and a name; # begins a comment.
+func find(file, name string) (uint32, bool) {
+	if info, err := os.Stat(file); err != nil || info.Size() > maxFile {
+		return 0, false
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, false
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		words := strings.Fields(line)
+		if len(words) != 2 || words[1] != name {
+			continue
+		}
+		if n, err := strconv.ParseUint(words[0], 0, 32); err == nil && n > 0 {
+			return uint32(n), true
+		}
+	}
+	return 0, false
+}
