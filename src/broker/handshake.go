@@ -238,19 +238,6 @@ func (b *Broker) start(now time.Duration, r request) {
 	b.create(t)
 }
 
-// identity gives a node the ID that is its own, or the one that it had last, if that
-// is free, or another one.
-func (b *Broker) identity(now time.Duration, uuid string) (id uint32, ok, fixed bool) {
-	if id = b.client(uuid).Tunnel; id != 0 {
-		return id, true, true
-	}
-	if id, ok = b.recent.last(uuid); ok && b.ids.claim(id, b.options.Taken) {
-		return id, true, false
-	}
-	id, ok = b.ids.take(now, b.options.Taken)
-	return id, ok, false
-}
-
 func (b *Broker) create(t *tunnel) {
 	t.state = creating
 	t.tries++
@@ -293,27 +280,4 @@ func (b *Broker) failed(now time.Duration, t *tunnel, f Fault) {
 		}
 	}
 	b.refuse(t.request, why)
-}
-
-// refuse answers a PREPARE by ERROR. Old clients expect it to be empty.
-func (b *Broker) refuse(r request, why Reason) *Effect {
-	b.answer(&r, why)
-	return b.note(NoteRefused, r.facts(), why)
-}
-
-// answer is refuse without a note.
-func (b *Broker) answer(r *request, why Reason) {
-	b.stats.Reasons[why]++
-	e := b.reply(r.pair, r.listener)
-	e.length = uint8(len(wire.AppendError(e.message[:0])))
-}
-
-func (b *Broker) reply(to pair, listener int) *Effect {
-	e := b.effect(EffectReply)
-	e.Peer, e.Local, e.Listener = to.peer, to.local, listener
-	return e
-}
-
-func (r *request) facts() Facts {
-	return Facts{Peer: r.peer, Local: r.local, UUID: r.uuid}
 }

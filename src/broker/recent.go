@@ -1,6 +1,10 @@
 package broker
 
-import "tunneldigger/src/tlv"
+import (
+	"time"
+
+	"tunneldigger/src/tlv"
+)
 
 // recentNodes is how many nodes' last IDs are remembered at least. They take 1 MB at
 // most with UUIDs of 40 bytes.
@@ -85,4 +89,17 @@ func (r *recent) restore(record []byte) error {
 		r.remember(uuid, id)
 	}
 	return f.Err()
+}
+
+// identity gives a node the ID that is its own, or the one that it had last, if that
+// is free, or another one.
+func (b *Broker) identity(now time.Duration, uuid string) (id uint32, ok, fixed bool) {
+	if id = b.client(uuid).Tunnel; id != 0 {
+		return id, true, true
+	}
+	if id, ok = b.recent.last(uuid); ok && b.ids.claim(id, b.options.Taken) {
+		return id, true, false
+	}
+	id, ok = b.ids.take(now, b.options.Taken)
+	return id, ok, false
 }

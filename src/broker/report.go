@@ -49,10 +49,8 @@ func (t *table) next(id uint32) *tunnel {
 // apartBefore gives the first tunnel outside of the range from id on, if its ID is below that
 // of one in it.
 func (t *table) apartBefore(id uint32, first *tunnel) *tunnel {
-	for at, tun := range t.apart {
-		if at >= id && (first == nil || at < first.id) {
-			first = tun
-		}
+	if i := t.apartFrom(id); i < len(t.apart) && (first == nil || t.apart[i].id < first.id) {
+		return t.apart[i]
 	}
 	return first
 }

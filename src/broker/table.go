@@ -1,9 +1,6 @@
 package broker
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
 const maxID = 65535 // the largest tunnel ID
 
@@ -11,8 +8,8 @@ const maxID = 65535 // the largest tunnel ID
 // tunnel passes through it: with a map it would cost a third more here.
 type table struct {
 	base  uint32
-	slots []*tunnel          // nil: no tunnel of this ID
-	apart map[uint32]*tunnel // those whose IDs are the nodes' own, outside of the range
+	slots []*tunnel // nil: no tunnel of this ID
+	apart []*tunnel // those whose IDs are the nodes' own, outside of the range, in order of ID
 	count int
 	uuids map[string]*tunnel  // the last one added of each UUID
 	older map[*tunnel]*tunnel // the one of its UUID before it, if there is one
@@ -27,22 +24,41 @@ func (t *table) get(id uint32) *tunnel {
 	if i := id - t.base; uint64(i) < uint64(len(t.slots)) {
 		return t.slots[i]
 	}
-	return t.apart[id]
+	if i := t.apartFrom(id); i < len(t.apart) && t.apart[i].id == id {
+		return t.apart[i]
+	}
+	return nil
+}
+
+// apartFrom is the place of the first tunnel outside of the range from an ID on.
+func (t *table) apartFrom(id uint32) int {
+	low, high := 0, len(t.apart)
+	for low < high {
+		if middle := (low + high) / 2; t.apart[middle].id < id {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low
 }
 
 // set puts a tunnel, or nil for none, where its ID is looked for.
 func (t *table) set(id uint32, tun *tunnel) {
-	switch i := id - t.base; {
-	case uint64(i) < uint64(len(t.slots)):
+	if i := id - t.base; uint64(i) < uint64(len(t.slots)) {
 		t.slots[i] = tun
-	case tun == nil:
-		delete(t.apart, id)
-	default:
-		if t.apart == nil {
-			t.apart = make(map[uint32]*tunnel)
-		}
-		t.apart[id] = tun
+		return
 	}
+	i := t.apartFrom(id)
+	rest := t.apart[i:]
+	if tun == nil {
+		rest = rest[1:]
+		t.apart = append(t.apart[:i], rest...)
+		return
+	}
+	t.apart = append(t.apart, nil)
+	copy(t.apart[i+1:], rest)
+	t.apart[i] = tun
 }
 
 // each calls f for the tunnels, in order of ID within the range, and then outside
@@ -53,10 +69,8 @@ func (t *table) each(f func(*tunnel)) {
 			f(tun)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(t.apart)) {
-		if tun := t.apart[id]; tun != nil {
-			f(tun)
-		}
+	for _, tun := range slices.Clone(t.apart) {
+		f(tun)
 	}
 }
 
@@ -82,9 +96,10 @@ func (t *table) resize(size int) {
 	slots := make([]*tunnel, size)
 	copy(slots, t.slots)
 	t.slots = slots
-	for id, tun := range t.apart { // the range may have come to them
-		delete(t.apart, id)
-		t.set(id, tun)
+	apart := t.apart
+	t.apart = nil
+	for _, tun := range apart { // the range may have come to them
+		t.set(tun.id, tun)
 	}
 }
 

@@ -4,7 +4,6 @@ package rttables
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -26,9 +25,14 @@ func number(folders []string, name string) (uint32, error) {
 		return uint32(n), nil
 	}
 	for _, folder := range folders {
-		more, _ := filepath.Glob(filepath.Join(folder, "rt_tables.d", "*.conf"))
-		for _, file := range append([]string{filepath.Join(folder, "rt_tables")}, more...) {
-			if n, ok := find(file, name); ok {
+		if n, ok := find(folder+"/rt_tables", name); ok {
+			return n, nil
+		}
+		for _, file := range list(folder + "/rt_tables.d") {
+			if !strings.HasSuffix(file, ".conf") {
+				continue
+			}
+			if n, ok := find(folder+"/rt_tables.d/"+file, name); ok {
 				return n, nil
 			}
 		}
@@ -37,6 +41,17 @@ func number(folders []string, name string) (uint32, error) {
 		return n, nil
 	}
 	return 0, fmt.Errorf("routing table '%s': no file has this name: want a line such as \"100 %s\" in /etc/iproute2/rt_tables, or a number", name, name)
+}
+
+// list gives the names in a folder. It is not os.ReadDir or filepath.Glob, which are 20 kB of a router's flash.
+func list(folder string) []string {
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(-1)
+	return names
 }
 
 // find looks a name up in one file: lines of a number, decimal or hexadecimal, and a name; # begins a comment.
