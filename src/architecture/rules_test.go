@@ -34,7 +34,7 @@ var may = map[string][]string{
 	"nl":       {},
 	"l2tp":     {"nl", "folder"},
 	"link":     {"nl"},
-	"rttables": {},
+	"rttables": {"folder"},
 	"shaper":   {"nl"},
 	"sock":     {},
 	"occupant": {"folder"},

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"tunneldigger/src/folder"
 )
 
 // Of one name in several files the first counts, as the administrator's go before the distribution's.
@@ -24,15 +26,16 @@ func number(folders []string, name string) (uint32, error) {
 	if n, err := strconv.ParseUint(name, 10, 32); err == nil && n > 0 {
 		return uint32(n), nil
 	}
-	for _, folder := range folders {
-		if n, ok := find(folder+"/rt_tables", name); ok {
+	for _, in := range folders {
+		if n, ok := find(in+"/rt_tables", name); ok {
 			return n, nil
 		}
-		for _, file := range list(folder + "/rt_tables.d") {
+		files, _ := folder.Names(in + "/rt_tables.d") // which may not be there
+		for _, file := range files {
 			if !strings.HasSuffix(file, ".conf") {
 				continue
 			}
-			if n, ok := find(folder+"/rt_tables.d/"+file, name); ok {
+			if n, ok := find(in+"/rt_tables.d/"+file, name); ok {
 				return n, nil
 			}
 		}
@@ -41,17 +44,6 @@ func number(folders []string, name string) (uint32, error) {
 		return n, nil
 	}
 	return 0, fmt.Errorf("routing table '%s': no file has this name: want a line such as \"100 %s\" in /etc/iproute2/rt_tables, or a number", name, name)
-}
-
-// list gives the names in a folder. It is not os.ReadDir or filepath.Glob, which are 20 kB of a router's flash.
-func list(folder string) []string {
-	f, err := os.Open(folder)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	names, _ := f.Readdirnames(-1)
-	return names
 }
 
 // find looks a name up in one file: lines of a number, decimal or hexadecimal, and a name; # begins a comment.
