@@ -218,7 +218,7 @@ func TestKernelTunnel(t *testing.T) {
 	if err := errors.Join(DisableIPv6("l2tp100-100"), c.UpAttach(index, 1446, bridge), c.Isolate(index)); err != nil {
 		t.Fatal(err)
 	}
-	if e, isolated := state(t, c, index); e != (Link{index, "l2tp100-100", bridge, 1446, true}) || !isolated {
+	if e, isolated := state(t, c, index); e != (Link{Index: index, Name: "l2tp100-100", Master: bridge, MTU: 1446, Up: true}) || !isolated {
 		t.Errorf("%+v, isolated %v", e, isolated)
 	}
 	if b, _ := os.ReadFile("/proc/thread-self/net/if_inet6"); strings.Contains(string(b), "l2tp") {
