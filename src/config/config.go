@@ -9,8 +9,6 @@ package config
 import (
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -115,31 +113,6 @@ type Bridge struct {
 	// Priority is that of the rule for Table, 1–32765.
 	Priority uint32
 }
-
-// Device is the name of the bridge for tunnels of this MTU.
-func (b *Bridge) Device(mtu int) string {
-	return strings.Replace(b.Interface, mtuSign, strconv.Itoa(mtu), 1)
-}
-
-// Has reports whether a name is that of the bridge for some MTU, and which one; 0
-// where the bridge is that of all.
-func (b *Bridge) Has(name string) (mtu int, ok bool) {
-	before, after, sized := strings.Cut(b.Interface, mtuSign)
-	if !sized {
-		return 0, name == b.Interface
-	}
-	if !strings.HasPrefix(name, before) || !strings.HasSuffix(name, after) || len(name) < len(before)+len(after) {
-		return 0, false
-	}
-	mtu, err := strconv.Atoi(name[len(before) : len(name)-len(after)])
-	return mtu, err == nil && mtu >= minMTU && mtu <= maxMTU && b.Device(mtu) == name
-}
-
-// Sized reports whether there is a bridge for each MTU.
-func (b *Bridge) Sized() bool { return strings.Contains(b.Interface, mtuSign) }
-
-// mtuSign stands for the MTU in the name of a bridge.
-const mtuSign = "%m"
 
 // Client is what holds for one node.
 type Client struct {
