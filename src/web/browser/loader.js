@@ -98,7 +98,7 @@
 			const named = Object.fromEntries((params || []).map((p, i) => [p, args[i]]));
 			return window.router.call(object, method, named);
 		} },
-		form: { Map: Form, Value: 'Value', DynamicList: 'DynamicList', Flag: 'Flag', ListValue: 'ListValue', TypedSection: 'TypedSection', GridSection: 'GridSection' },
+		form: { Map: Form, Value: 'Value', DynamicList: 'DynamicList', Flag: 'Flag', ListValue: 'ListValue', TypedSection: 'TypedSection', TableSection: 'TableSection' },
 		uci: {
 			load: async (config) => { if (!window.router.uci[config]) throw new Error('no such file'); },
 			sections: (config, type) => (window.router.uci[config] || []).filter((s) => !type || s['.type'] === type),

@@ -68,7 +68,7 @@ return view.extend({
 		const parts = [];
 		if (settings.rows('client')) {
 			this.map = new form.Map(settings.CONFIG, _('Nodes'), _('What holds for one node, whatever else the settings say.'));
-			settings.addSection(this.map, 'client', '', form.GridSection, false);
+			settings.addSection(this.map, 'client', '', form.TableSection, false);
 			parts.push(await this.map.render());
 		} else {
 			this.handleSave = this.handleSaveApply = this.handleReset = null;
