@@ -196,6 +196,14 @@ test('nodes has the lists, which are checked before they are written', async () 
 	assert.deepEqual((await asked(p, 'check')).map((a) => a.list), ['node-1\na b', 'node-1\nnode-2']);
 	assert.deepEqual(p.wrong, []);
 
+	await p.locator('[name="cfg04.tunnel_id"]').fill('70000');
+	await p.getByRole('button', { name: 'Save' }).click();
+	await p.locator('.note', { hasText: 'tunnel_id: want 1–65535' }).waitFor();
+	await p.locator('[name="cfg04.tunnel_id"]').fill('5000');
+	await p.getByRole('button', { name: 'Save' }).click();
+	await p.waitForFunction(() => router.saved === 1);
+	assert.match((await asked(p, 'check'))[2].config, /config client\n\toption uuid 'node-1'\n\toption tunnel_id '5000'\n$/);
+
 	const reader = await open('nodes', false);
 	assert.equal(await reader.getByRole('button', { name: 'Check and write' }).count(), 0);
 });
