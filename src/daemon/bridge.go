@@ -138,6 +138,38 @@ func TableFaults(c *config.Config) (faults []error) {
 	return faults
 }
 
+// CheckTables names the routing tables of bridge sections that have no route now, as lines
+// for an operator.
+func CheckTables(c *config.Config, routes func() (map[uint32]bool, error)) (notices []string) {
+	var has map[uint32]bool
+	for i := range c.Bridges {
+		b := &c.Bridges[i]
+		n, err := rttables.Number(b.Table)
+		if b.Table == "" || err != nil {
+			continue
+		}
+		if has == nil {
+			if has, err = routes(); err != nil {
+				return []string{"whether routing tables have routes could not be seen: " + err.Error()}
+			}
+		}
+		if !has[n] {
+			notices = append(notices, fmt.Sprintf("bridge '%s': table '%s' has no route now: what comes in from the bridge goes on by the next rule", b.Name, b.Table))
+		}
+	}
+	return notices
+}
+
+// Routes lists the routing tables that have a route, for CheckTables.
+func Routes() (map[uint32]bool, error) {
+	links := datapath.New()
+	defer links.Close()
+	if err := links.Open(); err != nil {
+		return nil, err
+	}
+	return links.Links().Tables()
+}
+
 // bridgeChanged logs what happened to a bridge of the broker's.
 func (d *Daemon) bridgeChanged(ev *datapath.Event) {
 	switch ev.Kind {

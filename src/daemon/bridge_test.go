@@ -99,6 +99,19 @@ func TestBridgesThatCannotBe(t *testing.T) {
 	}
 }
 
+// check tells of tables without routes, and of nothing else.
+func TestCheckTables(t *testing.T) {
+	c := &config.Config{Bridges: []config.Bridge{{Name: "a", Table: "142"}, {Name: "b"}, {Name: "c", Table: "143"}, {Name: "d", Table: "no-such-table"}}}
+	got := CheckTables(c, func() (map[uint32]bool, error) { return map[uint32]bool{143: true, 254: true}, nil })
+	if len(got) != 1 || !strings.HasPrefix(got[0], "bridge 'a': table '142' has no route now") {
+		t.Errorf("%q", got)
+	}
+	c.Bridges = c.Bridges[1:2]
+	if got := CheckTables(c, nil); got != nil {
+		t.Errorf("%q", got)
+	}
+}
+
 // A node's own ID and limit reach the data path.
 func TestClientSections(t *testing.T) {
 	d, k, _ := faked(t)

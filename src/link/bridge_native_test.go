@@ -93,6 +93,9 @@ func TestBridge(t *testing.T) {
 			t.Errorf("a rule that is not there: %v", err)
 		}
 	}
+	if tables, err := c.Tables(); err != nil || !tables[unix.RT_TABLE_LOCAL] || tables[100142] {
+		t.Errorf("tables with routes: %v, %v", tables, err)
+	}
 	must(c.Remove(l.Index))
 	if err := c.Remove(l.Index); !errors.Is(err, unix.ENODEV) {
 		t.Errorf("a bridge that is not there: %v", err)

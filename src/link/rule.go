@@ -64,6 +64,19 @@ func (c *Conn) Rules() (all []Rule, err error) {
 	return all, err
 }
 
+// Tables lists the routing tables that have a route, of IPv4 or IPv6.
+func (c *Conn) Tables() (has map[uint32]bool, err error) {
+	m := c.nl.Request("list routes", unix.RTM_GETROUTE, 0)
+	m.Raw(unix.AF_UNSPEC, 0, 0, 0)
+	m.Raw32(0)
+	m.Raw32(0)
+	err = c.nl.Dump(func() { has = make(map[uint32]bool) }, func(_ nl.Header, body []byte) {
+		_, _, table := parseRoute(nl.Host, body)
+		has[table] = true
+	})
+	return has, err
+}
+
 func parseRule(order nl.Order, body []byte) (r Rule, err error) {
 	if len(body) < sizeofRule {
 		return r, nl.ErrMalformed

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/daemon"
@@ -35,7 +36,7 @@ func (o *options) check() int {
 	if err := checkLists(c, o.out); err != nil {
 		return o.fault(err)
 	}
-	for _, n := range append(daemon.CheckBridges(c), daemon.CheckPorts(c)...) {
+	for _, n := range slices.Concat(daemon.CheckBridges(c), daemon.CheckPorts(c), daemon.CheckTables(c, daemon.Routes)) {
 		fmt.Fprintln(o.out, n)
 	}
 	if len(faults) > 0 && !o.starts {
