@@ -5,6 +5,7 @@ package e2e
 import (
 	"os"
 	"testing"
+	"time"
 
 	"tunneldigger/src/agent"
 	"tunneldigger/src/client"
@@ -16,6 +17,9 @@ func TestMain(m *testing.M) {
 	}
 	m.Run()
 }
+
+// past is a deadline that has been.
+var past = time.Unix(1, 0)
 
 // carryTunnel makes the client's end of a tunnel on a TAP device, over the socket fd.
 func (p *peer) carryTunnel(name string, tunnel client.Tunnel, fd int) error {

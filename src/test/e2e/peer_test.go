@@ -39,9 +39,6 @@ type peer struct {
 	carrier interface{ Close() error } // that reads the socket, nil: the peer does
 }
 
-// past is a deadline that has been.
-var past = time.Unix(1, 0)
-
 // heard is a message of the broker.
 type heard struct {
 	wire.Message
