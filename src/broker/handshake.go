@@ -243,7 +243,7 @@ func (b *Broker) create(t *tunnel) {
 	t.tries++
 	e := b.effect(EffectCreate)
 	e.Facts, e.Listener = t.facts(), t.listener
-	e.PeerTunnel, e.PeerSession, e.Raise = t.peerTunnel, t.peerSession(), b.careful
+	e.PeerTunnel, e.PeerSession, e.Raise = t.peerTunnel, t.peerSession(), b.careful || t.again
 }
 
 // failed undoes what start did; the executor left nothing in the kernel.

@@ -11,8 +11,11 @@ import (
 // AppendTunnel: with the tunnel itself, where somebody kept its socket, or alone.
 
 const (
-	remakeGap   = 100 * time.Millisecond // before a tunnel is tried again that the kernel still has
-	remakeTries = 100                    // until it is given up
+	// The kernel removes the interfaces of a dead process one after another, in some 50 ms
+	// each (Linux 6.1 in emulation), and makes new ones between. Each of these is raised
+	// at once, as nobody waits for an answer.
+	remakeGap   = 250 * time.Millisecond // before a tunnel is tried again that the kernel still has
+	remakeTries = 120                    // until it is given up
 )
 
 // Adopt takes in tunnels of a Broker that ended without a word, from records of

@@ -44,8 +44,8 @@ func TestRemake(t *testing.T) {
 		t.Fatalf("made again: %v", ids)
 	}
 	old := r.tunnels.get(b).mtu
-	r.is("hook session.down 100", fmt.Sprintf("create l2tp100-100 for alice 7-7 mtu %d", mtu),
-		"hook session.down 101", fmt.Sprintf("create l2tp101-1 for bob 8-1 mtu %d", old))
+	r.is("hook session.down 100", fmt.Sprintf("create l2tp100-100 for alice 7-7 mtu %d, up", mtu),
+		"hook session.down 101", fmt.Sprintf("create l2tp101-1 for bob 8-1 mtu %d, up", old))
 	if r.Stats() != (Stats{}) {
 		t.Errorf("counted %+v", r.Stats())
 	}
@@ -144,7 +144,7 @@ func TestRemakeWhatFits(t *testing.T) {
 	}
 }
 
-// The kernel still has a tunnel of the ID: that goes in its own time, and it is tried again, for ten seconds. What fails in another way has
+// The kernel still has a tunnel of the ID: that goes in its own time, and it is tried again, for half a minute. What fails in another way has
 // failed, and then hooks have heard all that there is.
 func TestRemakeFails(t *testing.T) {
 	c := quiet
@@ -160,12 +160,12 @@ func TestRemakeFails(t *testing.T) {
 		t.Error("its ID is not free")
 	}
 	r.failed(a, FaultExists).is()
-	same(t, r.run(99*s/1000))
-	same(t, r.run(1*s/1000), "0.001 create l2tp100-100 for alice 7-7 mtu 1400")
+	same(t, r.run(remakeGap-s/1000))
+	same(t, r.run(1*s/1000), "0.001 create l2tp100-100 for alice 7-7 mtu 1400, up")
 	same(t, r.run(s))
 	tries := 2
 	for ; len(r.failed(a, FaultExists).out) == 0; tries++ {
-		r.run(s / 10)
+		r.run(remakeGap)
 		if tries > 1000 {
 			t.Fatal("it never ends")
 		}
@@ -196,7 +196,7 @@ func TestRemakeTwice(t *testing.T) {
 	if ids := r.crash(c); !slices.Equal(ids, []uint32{a, b}) {
 		t.Fatalf("made again: %v", ids)
 	}
-	r.is("create l2tp100-100 for alice 7-7 mtu 1400", "hook session.down 101", "create l2tp101-101 for bob 8-8 mtu 1400")
+	r.is("create l2tp100-100 for alice 7-7 mtu 1400, up", "hook session.down 101", "create l2tp101-101 for bob 8-8 mtu 1400, up")
 	r.made(a)
 	if lines := only(r.lines(), "hook"); len(lines) != 1 || lines[0] != "hook session.up 100" {
 		t.Errorf("hooks of the first: %q", lines)

@@ -10,10 +10,10 @@ import (
 // checkCreate: no tunnel ID twice, and no two tunnels on one 4-tuple. After an
 // interface that could not be raised the next ones are raised first.
 func (sv *Server) checkCreate(e *broker.Effect) {
-	if e.Raise != sv.careful {
+	r := sv.records[e.Serial]
+	if e.Raise != (sv.careful || r != nil && r.again) {
 		sv.fail("makes tunnel %d, raised first: %v", e.Tunnel, e.Raise)
 	}
-	r := sv.records[e.Serial]
 	if r == nil {
 		r = &record{}
 		sv.records[e.Serial] = r
