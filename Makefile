@@ -169,7 +169,7 @@ build/bench.test: build
 	@$(GO) test -c -trimpath -buildvcs=false -tags 'vm bench' -o build/bench.test ./src/test/bench
 
 bench-native: build/bench.test
-	@build/bench.test -test.run '^TestNative' -test.timeout 300s
+	@build/bench.test -test.run '^TestNative' -test.timeout 900s
 
 bench: bench-native
 	@VM_TIMEOUT=900 $(VM) build/bench.test -test.run '^TestVM' -test.timeout 880s
