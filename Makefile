@@ -124,13 +124,13 @@ packages: go
 # The page's module by itself, the page in a browser, and LuCI's views with a stand-in for LuCI. Node.js and npm may be another than Debian's.
 LUCI := $(MAKE) -s -C openwrt/luci-app-tunneldigger-broker TOPDIR=$(CURDIR)/src/packaging/openwrt PKG_BUILD_DIR=$(CURDIR)/build/luci/app DESTDIR=$(CURDIR)/build/luci/root
 MODULES := playwright-core@1.65.1 axe-core@4.14.1
-test-web: go
+test-web: build
 	@$(NEED) chromium $$(command -v npm >/dev/null || echo nodejs npm)
 	node --test src/web/page
 	npm install --silent --no-save --no-package-lock --no-audit --no-fund --prefix build/browser $(MODULES)
 	$(GO) build -o build/tunneldigger-web ./src/cmd/tunneldigger-web
 	rm -rf build/luci && $(LUCI) prepare && $(LUCI) install-luci-app-tunneldigger-broker
-	LUCI=build/luci/root WEB=build/tunneldigger-web CHROMIUM=/usr/bin/chromium MODULES=$(CURDIR)/build/browser node --test src/web/browser
+	LUCI=build/luci/root WEB=build/tunneldigger-web BROKER=$(CURDIR)/build/tunneldigger-broker CLIENT=$(CURDIR)/build/tunneldigger-client CHROMIUM=/usr/bin/chromium MODULES=$(CURDIR)/build/browser node --test src/web/browser
 
 # Prometheus is Debian's, unpacked and never installed: that would start it as a service.
 build/prometheus/usr/bin/prometheus:
