@@ -75,6 +75,15 @@ func TestStatus(t *testing.T) {
 		clients[name].IP(fmt.Sprintf("addr add 198.51.100.%d/25 dev tun0", 130+n))
 	}
 	server.IP("addr add 198.51.100.129/25 dev br-mesh")
+	w.Wait(soon, "the broker's ends attached", func() bool {
+		attached := 0
+		for _, l := range server.Links("l2tp") {
+			if l.Master == "br-mesh" {
+				attached++
+			}
+		}
+		return attached == 3
+	})
 	for _, name := range []string{"alice", "bob", "carol"} {
 		clients[name].Run("ping", "-q", "-c", "5", "-i", "0.2", "-s", "1000", "198.51.100.129")
 	}
