@@ -108,6 +108,12 @@ func OpenRecord(path string) (*Record, error) {
 
 var errOthers = errors.New("it is not a file of this user, or another broker has it")
 
+// How long a lock that somebody else has is waited for.
+const (
+	lockTries = 20
+	lockGap   = 25 * time.Millisecond
+)
+
 // lock locks a file; it reports whether that is still the one at the path.
 func lock(fd int, path string) (same bool, err error) {
 	var st, at unix.Stat_t
@@ -117,7 +123,13 @@ func lock(fd int, path string) (same bool, err error) {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != os.Geteuid():
 		return false, errOthers
 	}
-	switch err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); {
+	err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+	// A hook that was just being started when its broker was killed has the lock until it is a program of its own.
+	for try := 0; err == unix.EWOULDBLOCK && try < lockTries; try++ {
+		time.Sleep(lockGap)
+		err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+	}
+	switch {
 	case err == unix.EWOULDBLOCK:
 		return false, errOthers
 	case err != nil:

@@ -26,12 +26,9 @@ func (h *Host) addBridge(mtu int) {
 // reach pings the gateway through the interface, once that is up at the other end, too.
 func (h *Host) reach(through string) {
 	h.World.T.Helper()
-	h.World.Wait(soon, "an answer through "+through, func() bool {
-		return h.Ping(netip.MustParseAddr(gateway+"%"+through), "-c", "1", "-W", "1") == nil
+	h.World.Wait(soon, "two answers in a row through "+through, func() bool {
+		return h.Ping(netip.MustParseAddr(gateway+"%"+through), "-c", "2", "-W", "1") == nil
 	})
-	if err := h.Ping(netip.MustParseAddr(gateway+"%"+through), "-c", "2"); err != nil {
-		h.World.T.Error(err)
-	}
 }
 
 const bridged = "\nconfig bridge\n\toption interface 'br-mesh'\n"
