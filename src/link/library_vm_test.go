@@ -34,6 +34,9 @@ func TestLibraryAgrees(t *testing.T) {
 	}
 	for _, l := range theirs {
 		want := Link{Index: int(l.Index), Name: l.Attributes.Name, MTU: int(l.Attributes.MTU), Up: l.Flags&unix.IFF_UP != 0}
+		if l.Attributes.Info != nil {
+			want.Bridge = l.Attributes.Info.Kind == "bridge"
+		}
 		if l.Attributes.Master != nil {
 			want.Master = int(*l.Attributes.Master)
 		}

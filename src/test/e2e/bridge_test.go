@@ -27,6 +27,7 @@ func TestBridgesMade(t *testing.T) {
 		return server.Run("ip", "link") + server.Run("ip", "addr") + server.Run("ip", "rule") + server.Run("ip", "-6", "rule") +
 			server.Run("ip", "route", "show", "table", "all") + server.Run("ip", "-6", "route")
 	}
+	w.Wait(soon, "the host's wire", func() bool { return !strings.Contains(server.Run("ip", "link"), "NO-CARRIER") })
 	before := state()
 	config := func(address, table string) string {
 		return "config broker 'wan'\n\tlist port '8942'\n\toption connection_rate_limit '0'\n\nconfig bridge 'mesh'\n\toption interface 'digger%m'\n" +

@@ -134,6 +134,7 @@ func TestCrash(t *testing.T) {
 	}
 	rates := func() string { // without handles, which are given anew
 		_, rates, _ := strings.Cut(l.broker.Run("tc", "class", "show", "dev", "l2tp100-100"), " rate ")
+		rates, _, _ = strings.Cut(rates, "\n")
 		return rates
 	}
 	shaped := rates()
