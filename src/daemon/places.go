@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"tunneldigger/src/config"
 )
 
@@ -21,13 +23,25 @@ const (
 	hookFiles = 3
 )
 
-// places is how many hooks run side by side. A hook that waits costs nothing but memory.
+// places is how many hooks run side by side. A hook that waits costs nothing but memory,
+// and descriptors: where a process may have few, most of them are for tunnels.
 func places(h *config.Hooks) int {
 	if h.Parallel > 0 {
 		return h.Parallel
 	}
 	text, _ := os.ReadFile("/proc/meminfo")
-	return placesFor(string(text))
+	n := placesFor(string(text))
+	var files unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) == nil {
+		n = fewFiles(n, files.Max)
+	}
+	return n
+}
+
+// fewFiles is places in a process that may have so many descriptors: a quarter of them
+// is for hooks.
+func fewFiles(places int, files uint64) int {
+	return int(min(uint64(places), max(leastPlaces, files/4/hookFiles)))
 }
 
 // placesFor is the default for a machine with this /proc/meminfo.

@@ -96,3 +96,15 @@ func TestHooksThatSleep(t *testing.T) {
 	}
 	r.log.awaitMany(t, "line=attached", many+1)
 }
+
+func TestPlacesOfFewFiles(t *testing.T) {
+	for _, c := range []struct {
+		places int
+		files  uint64
+		want   int
+	}{{256, 1 << 20, 256}, {256, 8192, 256}, {256, 1024, 85}, {256, 200, 16}, {256, 10, 8}, {8, 10, 8}, {256, 1<<64 - 1, 256}} {
+		if got := fewFiles(c.places, c.files); got != c.want {
+			t.Errorf("%d places, %d files: %d, want %d", c.places, c.files, got, c.want)
+		}
+	}
+}
