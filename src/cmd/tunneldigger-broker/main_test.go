@@ -103,7 +103,11 @@ func TestCheck(t *testing.T) {
 		}
 		return path
 	}
-	write(filepath.Join(hooks, "up"), "#!/bin/sh\n", 0o755)
+	self, err := os.Executable() // under emulation the machine's own programs are for another processor
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(filepath.Join(hooks, "up"), "#!"+self+"\n", 0o755)
 	write(filepath.Join(hooks, "down"), "#!/bin/sh\n", 0o644)
 	write(filepath.Join(hooks, "README"), "not a hook", 0o644)
 	up := "[hooks]\nsession.up=" + hooks + "/up\n"
