@@ -26,7 +26,7 @@ func TestUnattached(t *testing.T) {
 		r.eventually(`tunneldigger_unattached{broker="wan"} `+of+"\n", "status", "prometheus")
 		r.eventually(`tunneldigger_unattached_total{broker="wan"} `+ever+"\n", "status", "prometheus")
 		for _, text := range texts {
-			r.says(text, "status", "json")
+			r.eventually(text, "status", "json")
 		}
 	}
 	shows("0", "0", `"unattached":null`)

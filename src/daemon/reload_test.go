@@ -3,7 +3,6 @@ package daemon
 import (
 	"errors"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -270,31 +269,6 @@ func TestReloadRefused(t *testing.T) {
 	if id := r.dial().connect("two"); id != 101 {
 		t.Errorf("tunnel %d", id)
 	}
-}
-
-// A port that somebody else has is waited for, and the rest goes on.
-func TestReloadPortInUse(t *testing.T) {
-	r := serve(t, nil)
-	r.log.await(t, "listening")
-	taken, err := net.ListenUDP("udp4", &net.UDPAddr{IP: host.AsSlice()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	port := taken.LocalAddr().(*net.UDPAddr).AddrPort().Port()
-	k := r.dial()
-	k.connect("k")
-	r.reload(func(c *config.Config) {
-		c.Brokers[0].MaxTunnels = 20
-		c.Brokers[0].Ports = append([]uint16{port}, c.Brokers[0].Ports...)
-		c.Brokers = append(c.Brokers, config.Broker{Name: "b", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Ports: []uint16{port},
-			MaxTunnels: 1, TunnelIDBase: 1, TunnelTimeout: time.Minute})
-	}, "max_tunnels", "broker 'wan' waits to listen: UDP "+host.String()+":", " is in use by daemon.test (process ", "broker 'b' waits to listen")
-	k.stands()
-	r.dial().connect("two")
-	taken.Close()
-	r.log.await(t, "listening broker=wan addresses=2")
-	r.port(port).dial().connect("three")
 }
 
 // Hooks, log level, addresses in the log.
