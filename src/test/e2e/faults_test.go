@@ -150,11 +150,11 @@ func TestFaultsOfKernel(t *testing.T) {
 			_, _ = w.try("modprobe", "-r", module)
 		}
 		config := t.TempDir()
-		if err := os.WriteFile(filepath.Join(config, "tunneldigger-broker"), []byte(anyone), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(config, "tunneldigger-broker"), []byte(anyone+"\toption datapath 'kernel'\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		h.fails("no "+c.module, []string{w.Program("tunneldigger-broker"), "-c", config}, c.says+" … OpenWrt: kmod-l2tp … Fedora, RHEL: kernel-modules-extra")
-		h.fails("no "+c.module+", client", []string{w.Program("tunneldigger-client"), "-f", "-u", "x", "-b", "192.0.2.2:53", "-i", "t0"},
+		h.fails("no "+c.module+", client", []string{w.Program("tunneldigger-client"), "-f", "-u", "x", "-b", "192.0.2.2:53", "-i", "t0", "--datapath", "kernel"},
 			c.says+" … kmod-l2tp-eth")
 	}
 	// With all of them it runs, and loads them itself.
