@@ -1,3 +1,5 @@
+//go:build !mips
+
 package daemon
 
 import (
