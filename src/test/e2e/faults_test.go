@@ -107,7 +107,7 @@ func TestFaults(t *testing.T) {
 	h.fails("no section", with(""), "no broker section is enabled")
 
 	h.fails("an ordinary user", ordinary(with(anyone)...), "no CAP_NET_ADMIN: run it as root")
-	h.fails("an ordinary user, port 53", ordinary(with("config broker 'wan'\n\tlist port '53'\n")...), "run it as root or with CAP_NET_BIND_SERVICE")
+	h.fails("an ordinary user, port 53", ordinary(with("config broker 'wan'\n\tlist port '53'\n")...), "no CAP_NET_ADMIN: run it as root … CAP_NET_BIND_SERVICE for ports below 1024")
 	h.fails("an ordinary user's client", ordinary(w.Program("tunneldigger-client"), "-f", "-u", "x", "-b", "192.0.2.2:53", "-i", "t0"),
 		"no CAP_NET_ADMIN: run it as root")
 
