@@ -42,7 +42,7 @@ func TestFigures(t *testing.T) {
 			configuration: {"within 10 s"}, manual: {"within ten seconds"}, hooks: {"waited for ten seconds"},
 		}},
 		{"src/hook/output.go", "maxLines = 100", map[string][]string{hooks: {"up to a hundred lines"}, "files/doc/troubleshooting.md": {"more than a hundred lines"}}},
-		{"src/daemon/places.go", "defaultPlaces, leastPlaces = 256, 8", map[string][]string{configuration: {"8 at least and 256 at most"}, manual: {"8 at least and 256 at most"}}},
+		{"src/resources/hooks.go", "defaultPlaces, leastPlaces = 256, 8", map[string][]string{configuration: {"8 at least and 256 at most"}, manual: {"8 at least and 256 at most"}}},
 		{"src/daemon/daemon.go", "stopDeadline = 10 * time.Second", map[string][]string{
 			"files/doc/operating.md": {"stop the broker within ten seconds"}, "files/server/tunneldigger-broker.8": {"within ten seconds"},
 		}},

@@ -9,6 +9,7 @@ import (
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/datapath/kernel"
 	"tunneldigger/src/datapath/user"
+	"tunneldigger/src/privilege"
 )
 
 // makeDatapath makes what sections choose from, and what tunnels of an earlier
@@ -38,7 +39,7 @@ func (d *Daemon) closeDatapath() {
 func (d *Daemon) openKernel() error {
 	if !d.kernelUp && d.lacks == nil {
 		d.lacks = d.kernel.Open()
-		if errors.Is(d.lacks, kernel.ErrPrivilege) {
+		if errors.Is(d.lacks, privilege.ErrNetwork) {
 			d.lacks = fmt.Errorf("%w (and CAP_NET_BIND_SERVICE for ports below 1024)", d.lacks)
 		}
 		d.kernelUp = d.lacks == nil
@@ -55,7 +56,7 @@ func (d *Daemon) choose(b *config.Broker) (datapath.Path, error) {
 		return d.user, user.Prove()
 	}
 	err := d.openKernel()
-	if err == nil || b.Datapath == config.DatapathKernel || errors.Is(err, kernel.ErrPrivilege) {
+	if err == nil || b.Datapath == config.DatapathKernel || errors.Is(err, privilege.ErrNetwork) {
 		return d.kernel, err
 	}
 	if fault := user.Prove(); fault != nil {

@@ -3,10 +3,6 @@ package daemon
 import (
 	"fmt"
 	"net/netip"
-	"os"
-	"runtime/debug"
-	"slices"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -73,66 +69,5 @@ func TestCreateBeforeReload(t *testing.T) {
 	d.askFor(20000, "node")
 	if _, err := d.reload(false); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// The table of descriptors has room for all tunnels from the start.
-func TestTableOfDescriptors(t *testing.T) {
-	d, _ := started(t, 1)
-	d.sections[0].config.MaxTunnels = 1000
-	d.config.Brokers[0].MaxTunnels = 1000
-	d.shares()
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, size, _ := strings.Cut(string(text), "FDSize:")
-	n := 0
-	if _, err := fmt.Sscan(size, &n); err != nil || n < 1000 {
-		t.Errorf("room for %d descriptors: %v", n, err)
-	}
-}
-
-// However many tunnels a section may have, it gets what the process has descriptors
-// for: on 32 bits, too, where a product of two such numbers does not fit.
-func TestShares(t *testing.T) {
-	for _, c := range []struct {
-		capacity int
-		most     []int
-		want     []int
-	}{
-		{1024, []int{1024}, []int{1024}},
-		{46341, []int{46341}, []int{46341}},
-		{65535, []int{65535}, []int{65535}},
-		{65535, []int{50000, 15535}, []int{50000, 15535}},
-		{60000, []int{65535}, []int{60000}},
-		{30000, []int{40000, 20000}, []int{20000, 10000}},
-		{1, []int{65000, 500}, []int{1, 1}},
-	} {
-		var brokers []config.Broker
-		wanted := 0
-		for _, n := range c.most {
-			brokers = append(brokers, config.Broker{MaxTunnels: n})
-			wanted += n
-		}
-		if got := divide(c.capacity, wanted, brokers); !slices.Equal(got, c.want) {
-			t.Errorf("%d descriptors for max_tunnels %v: got %v, want %v", c.capacity, c.most, got, c.want)
-		}
-	}
-}
-
-// The environment has the last word on how much garbage there may be.
-func TestGarbage(t *testing.T) {
-	t.Cleanup(func() { debug.SetGCPercent(100) })
-	for _, c := range []struct {
-		set  string
-		want int
-	}{{"", garbage}, {"50", 77}} { // what the runtime made of it at its start
-		t.Setenv("GOGC", c.set)
-		debug.SetGCPercent(77)
-		started(t, 1)
-		if got := debug.SetGCPercent(77); got != c.want {
-			t.Errorf("GOGC=%q: %d percent, want %d", c.set, got, c.want)
-		}
 	}
 }

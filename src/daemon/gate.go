@@ -6,11 +6,12 @@ import (
 	"tunneldigger/src/gate"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/poll"
+	"tunneldigger/src/resources"
 )
 
 // openGate makes what decides who may come in. No list is read yet.
 func (d *Daemon) openGate() error {
-	d.verifier = gate.NewVerifier(places(&d.config.Hooks)/2, &d.config.Hooks)
+	d.verifier = gate.NewVerifier(resources.Hooks(d.config.Hooks.Parallel)/2, &d.config.Hooks)
 	var err error
 	if d.lists, err = gate.NewLists(d.log, d.wake.Notify); err != nil {
 		d.listsLate(err)
@@ -107,7 +108,7 @@ func (d *Daemon) resumeVerify() {
 // askAnew brings other hooks into force: how many there are places for, and
 // session.verify is asked about everybody again, as it may say otherwise.
 func (d *Daemon) askAnew() {
-	most := places(&d.config.Hooks)
+	most := resources.Hooks(d.config.Hooks.Parallel)
 	d.hooks.SetLimit(most)
 	for _, key := range d.verifier.Reload(most/2, &d.config.Hooks) {
 		d.hooks.Cancel(key)

@@ -12,25 +12,6 @@ import (
 	"tunneldigger/src/config"
 )
 
-func TestPlaces(t *testing.T) {
-	for kB, want := range map[int]int{0: 8, 8000: 8, 28000: 9, 60000: 19, 122000: 39, 250000: 81, 786432: 256, 64 << 20: 256} {
-		if got := placesFor(fmt.Sprintf("MemTotal:       %8d kB\nMemFree:            1024 kB\n", kB)); got != want {
-			t.Errorf("%d places with %d kB, want %d", got, kB, want)
-		}
-	}
-	for _, text := range []string{"", "MemTotal:\n", "MemTotal: much kB\n", "MemFree: 4000000 kB\n"} {
-		if got := placesFor(text); got != leastPlaces {
-			t.Errorf("%d places with %q", got, text)
-		}
-	}
-	if got := places(&config.Hooks{Parallel: 3}); got != 3 {
-		t.Errorf("%d places, 3 are configured", got)
-	}
-	if got := places(&config.Hooks{}); got < 64 {
-		t.Errorf("%d places on this machine", got)
-	}
-}
-
 // TestHooksThatSleep has 200 clients come whose session.up waits: all of these hooks are under way before one has ended, once the
 // configuration allows it, so that a client's tunnel is attached when its own hook has done so. Meanwhile a newcomer gets its tunnel.
 func TestHooksThatSleep(t *testing.T) {
@@ -95,16 +76,4 @@ func TestHooksThatSleep(t *testing.T) {
 		}
 	}
 	r.log.awaitMany(t, "line=attached", many+1)
-}
-
-func TestPlacesOfFewFiles(t *testing.T) {
-	for _, c := range []struct {
-		places int
-		files  uint64
-		want   int
-	}{{256, 1 << 20, 256}, {256, 8192, 256}, {256, 1024, 85}, {256, 200, 16}, {256, 10, 8}, {8, 10, 8}, {256, 1<<64 - 1, 256}} {
-		if got := fewFiles(c.places, c.files); got != c.want {
-			t.Errorf("%d places, %d files: %d, want %d", c.places, c.files, got, c.want)
-		}
-	}
 }

@@ -139,6 +139,12 @@ func (d *Daemon) keepRights(next *reloading) {
 	}
 }
 
+// confined reports whether hooks are to have no more than the broker: where it is
+// asked for, and where there are none.
+func confined(h *config.Hooks) bool {
+	return h.LeastPrivilege || h.Directory == "" && h.Program == [config.EventCount]string{}
+}
+
 // named finds a section that is in the configuration.
 func (d *Daemon) named(name string) *section {
 	for _, s := range d.sections {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	mathrand "math/rand/v2"
 	"os"
-	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 
@@ -15,6 +14,8 @@ import (
 	"tunneldigger/src/cookie"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/poll"
+	"tunneldigger/src/privilege"
+	"tunneldigger/src/resources"
 	"tunneldigger/src/survive"
 )
 
@@ -22,17 +23,9 @@ import (
 // listeners, netlink, callers, and a few for each hook that runs.
 const spareFiles = 64 + control.MaxCallers
 
-// garbage is how much of it, in percent of what is in use, the heap may hold,
-// unless GOGC in the environment says otherwise. Go's own 100 allows at least
-// 4 MB, which is more than all the rest; only set-ups make garbage, about 1 kB
-// each, so that little costs little.
-const garbage = 25
-
 func start(o Options) (_ *Daemon, err error) {
 	c := o.Config
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
-	}
+	resources.TrimHeap()
 	var before *past // nil: there was no program before
 	if o.State != nil {
 		if before, err = understand(o, o.State); err != nil {
@@ -62,7 +55,7 @@ func start(o Options) (_ *Daemon, err error) {
 	if err := d.poller.Add(d.wake.FD(), tokenWake, poll.Read); err != nil {
 		return nil, err
 	}
-	d.hooks = hook.New(places(&c.Hooks), o.Log, d.wake.Notify)
+	d.hooks = hook.New(resources.Hooks(c.Hooks.Parallel), o.Log, d.wake.Notify)
 	if err := d.openGate(); err != nil {
 		return nil, err
 	}
@@ -86,7 +79,7 @@ func start(o Options) (_ *Daemon, err error) {
 	}
 	if !o.NoDatapath {
 		d.confined = d.confined || confined(&c.Hooks)
-		if err := dropPrivileges(d.confined); err != nil {
+		if err := privilege.Drop(d.confined); err != nil {
 			d.log.Warn("the broker has more rights than it needs", "error", err)
 		}
 	}
@@ -176,7 +169,7 @@ func (d *Daemon) taken(s *section, id uint32) bool {
 // tells how many tunnels each of its sections may have.
 func (d *Daemon) shares() []int {
 	c := d.config
-	wanted, others := 0, spareFiles+hookFiles*places(&c.Hooks)
+	wanted, others := 0, spareFiles+resources.HookFiles*resources.Hooks(c.Hooks.Parallel)
 	for i := range c.Brokers {
 		wanted += c.Brokers[i].MaxTunnels
 		others += len(endpoints(&c.Brokers[i]))
@@ -186,55 +179,14 @@ func (d *Daemon) shares() []int {
 			others += s.core.Tunnels()
 		}
 	}
-	return divide(d.raiseFiles(wanted, others), wanted, c.Brokers)
-}
-
-// divide shares a capacity out between sections that want so many tunnels in all.
-func divide(capacity, wanted int, brokers []config.Broker) []int {
-	most := make([]int, len(brokers))
-	for i := range most { // an int of 32 bits does not hold the product
-		most[i] = max(1, int(int64(brokers[i].MaxTunnels)*int64(capacity)/int64(wanted)))
+	files, limit := resources.RaiseFiles(wanted, others)
+	if files < wanted {
+		d.log.Warn("fewer tunnels than max_tunnels: the process may not open more files",
+			"tunnels", files, "max_tunnels", wanted, "nofile", limit)
+	}
+	most := make([]int, len(c.Brokers))
+	for i := range most {
+		most[i] = resources.Share(files, c.Brokers[i].MaxTunnels, wanted)
 	}
 	return most
-}
-
-// raiseFiles lets the process have a descriptor for each tunnel and tells for
-// how many tunnels it has them: new clients are refused before they run out.
-func (d *Daemon) raiseFiles(tunnels, others int) int {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return tunnels
-	}
-	if want := uint64(tunnels + others); limit.Cur < want {
-		// As many as there can be tunnels, for sections that come later: then it
-		// can't be raised any more.
-		raised := unix.Rlimit{Cur: want, Max: max(limit.Max, want, 1<<16+uint64(others))}
-		if unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) != nil {
-			raised = unix.Rlimit{Cur: min(want, limit.Max), Max: limit.Max}
-			_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &raised)
-		}
-		_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
-	}
-	files := int(min(limit.Cur, 1<<20))
-	d.widen(min(files, tunnels+others))
-	capacity := files - others
-	if capacity < tunnels {
-		d.log.Warn("fewer tunnels than max_tunnels: the process may not open more files",
-			"tunnels", max(1, capacity), "max_tunnels", tunnels, "nofile", limit.Cur)
-	}
-	return max(1, min(capacity, tunnels))
-}
-
-// widest is how many descriptors the table is made for in advance; they take 32 kB
-// of the kernel's memory.
-const widest = 4096
-
-// widen has the table of descriptors grow now. Each time that it doubles, in a
-// process with threads, the kernel waits for all processors to have passed a
-// point of rest (expand_fdtable in fs/file.c): 10 ms and more, in which
-// clients would wait.
-func (d *Daemon) widen(files int) {
-	if fd, err := unix.FcntlInt(uintptr(d.wake.FD()), unix.F_DUPFD_CLOEXEC, min(files, widest)-1); err == nil {
-		_ = unix.Close(fd)
-	}
 }

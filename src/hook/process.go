@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/folder"
+	"tunneldigger/src/privilege"
 )
 
 // linger is how long output is still read after a hook has exited: a process it left behind may keep the pipe open for ever.
@@ -146,7 +147,7 @@ func (r *Runner) fork(req *Request, path string) (pid, output int, err error) {
 	pid, err = syscall.ForkExec(path, append([]string{path}, req.Args...), attr)
 	if err != nil {
 		fault := Examine(path)
-		if errors.Is(fault, ErrRights) && regains() {
+		if errors.Is(fault, ErrRights) && privilege.Regains() {
 			// The broker gave root's power over files up, and the kernel looks for the program with what the broker has. A shell of root's
 			// has all of it again.
 			words := append([]string{"sh", "-c", `exec "$0" "$@"`, path}, req.Args...)

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"os"
 
-	"golang.org/x/sys/unix"
+	"tunneldigger/src/privilege"
 )
 
 // refusals are how programs say that they may not do what they want: the words of the C library for EACCES, EPERM and EROFS, and sudo's.
@@ -28,25 +28,10 @@ const OldRights = "/usr/share/tunneldigger-broker/hooks-old-rights.conf"
 // rights says how a hook that was refused something may have it.
 func rights() string {
 	switch {
-	case regains():
+	case privilege.Regains():
 		return "hooks have all of root's rights here: look at what it was refused"
 	case os.Getenv("NOTIFY_SOCKET") != "": // systemd started the broker
 		return "the service limits hooks: " + OldRights + " says how to lift that"
 	}
 	return "hooks have only the rights that the broker was started with: see least_privilege, and on OpenWrt /etc/tunneldigger/capabilities.json"
-}
-
-// regains tells whether what this process starts has root's power over other users' files, also when the process has given it up: what
-// user 0 starts has all that the bounding set leaves, unless the process may not gain anything (capabilities(7)).
-func regains() bool {
-	const noRoot = 1 // SECBIT_NOROOT of linux/securebits.h
-	bound, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
-	if err != nil || bound != 0 || os.Geteuid() != 0 {
-		return false
-	}
-	if bits, err := unix.PrctlRetInt(unix.PR_GET_SECUREBITS, 0, 0, 0, 0); err != nil || bits&noRoot != 0 {
-		return false
-	}
-	held, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_DAC_OVERRIDE, 0, 0, 0)
-	return err == nil && held == 1
 }

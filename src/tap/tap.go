@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/privilege"
 )
 
 // path of the device that makes devices.
@@ -26,8 +28,7 @@ var (
 		"give it to a container from outside (docker run --device " + path + " --cap-add NET_ADMIN; systemd-nspawn --bind " + path + ")")
 	ErrDenied = errors.New(path + " may not be opened: run it as root or with CAP_NET_ADMIN; " +
 		"a container has to be allowed the device from outside (docker run --device " + path + " --cap-add NET_ADMIN)")
-	ErrPrivilege = errors.New("no CAP_NET_ADMIN: run it as root, or give it that capability")
-	ErrExists    = errors.New("an interface of this name exists")
+	ErrExists = errors.New("an interface of this name exists")
 )
 
 // Device is one TAP device. It is an interface for as long as its descriptor, or a copy of it in some process, is open.
@@ -103,7 +104,7 @@ func create(fd int, name string) (Device, error) {
 	case unix.EBUSY, unix.EEXIST:
 		return Device{}, fmt.Errorf("%w (%w)", ErrExists, err)
 	case unix.EPERM:
-		return Device{}, fmt.Errorf("%w (%w)", ErrPrivilege, err)
+		return Device{}, fmt.Errorf("%w (%w)", privilege.ErrNetwork, err)
 	default:
 		return Device{}, err
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/privilege"
 )
 
 // apart runs f on a thread with a network and mount namespace of its own, which end with it.
@@ -134,7 +136,7 @@ func TestNoDevice(t *testing.T) {
 			return
 		}
 		_, err := Open("tap0")
-		if !errors.Is(err, ErrPrivilege) { // the device is everybody's on most systems
+		if !errors.Is(err, privilege.ErrNetwork) { // the device is everybody's on most systems
 			check(err, ErrDenied, "CAP_NET_ADMIN")
 		}
 	})

@@ -1,4 +1,4 @@
-package daemon
+package resources
 
 import (
 	"os"
@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"tunneldigger/src/config"
 )
 
 const (
@@ -18,16 +16,17 @@ const (
 	// defaultPlaces is how many hooks run at once at most where the configuration does not say;
 	// leastPlaces is how many do also where memory is small or not known.
 	defaultPlaces, leastPlaces = 256, 8
-	// hookFiles is how many descriptors a running hook takes: its output, the
+	// HookFiles is how many descriptors a running hook takes: its output, the
 	// process, and for a moment the folder.
-	hookFiles = 3
+	HookFiles = 3
 )
 
-// places is how many hooks run side by side. A hook that waits costs nothing but memory,
-// and descriptors: where a process may have few, most of them are for tunnels.
-func places(h *config.Hooks) int {
-	if h.Parallel > 0 {
-		return h.Parallel
+// Hooks is how many hooks run side by side where so many are configured; 0: as many as
+// the machine bears. A hook that waits costs nothing but memory, and descriptors: where
+// a process may have few, most of them are for tunnels.
+func Hooks(configured int) int {
+	if configured > 0 {
+		return configured
 	}
 	text, _ := os.ReadFile("/proc/meminfo")
 	n := placesFor(string(text))
@@ -38,10 +37,10 @@ func places(h *config.Hooks) int {
 	return n
 }
 
-// fewFiles is places in a process that may have so many descriptors: a quarter of them
+// fewFiles is Hooks in a process that may have so many descriptors: a quarter of them
 // is for hooks.
 func fewFiles(places int, files uint64) int {
-	return int(min(uint64(places), max(leastPlaces, files/4/hookFiles)))
+	return int(min(uint64(places), max(leastPlaces, files/4/HookFiles)))
 }
 
 // placesFor is the default for a machine with this /proc/meminfo.

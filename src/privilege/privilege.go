@@ -1,4 +1,6 @@
-package daemon
+// Package privilege is what this process may do: which capabilities it has, what it
+// gives up, and what the programs that it starts get back all the same.
+package privilege
 
 import (
 	"errors"
@@ -7,8 +9,6 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"tunneldigger/src/config"
 )
 
 // needed are the capabilities of a broker that runs: CAP_NET_ADMIN for tunnels,
@@ -24,7 +24,41 @@ const secNoRoot = 1
 // capabilities are a thread's sets, a bit for each.
 type capabilities struct{ effective, permitted, inheritable uint64 }
 
-// dropPrivileges gives up, for every thread, what only the start needed. Files
+// ErrNetwork says that the process may not change the network, which otherwise
+// shows in errors that speak of missing modules.
+var ErrNetwork = errors.New("no CAP_NET_ADMIN: run it as root, or give it that capability")
+
+// Network reports whether the process may change the network, or that can't be told.
+func Network() bool {
+	c, err := readCapabilities()
+	return err != nil || c.effective&(1<<unix.CAP_NET_ADMIN) != 0
+}
+
+// Regains reports whether what this process starts has root's power over other users'
+// files, also when the process has given it up: what user 0 starts has all that the
+// bounding set leaves, unless the process may not gain anything (capabilities(7)).
+func Regains() bool {
+	if is, err := rooted(); !is || err != nil {
+		return false
+	}
+	held, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_DAC_OVERRIDE, 0, 0, 0)
+	return err == nil && held == 1
+}
+
+// rooted reports whether programs that the process starts get what user 0 gets.
+func rooted() (bool, error) {
+	bits, err := unix.PrctlRetInt(unix.PR_GET_SECUREBITS, 0, 0, 0, 0)
+	if err != nil {
+		return false, fmt.Errorf("read the secure bits: %w", err)
+	}
+	bound, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+	if err != nil {
+		return false, fmt.Errorf("read no_new_privs: %w", err)
+	}
+	return unix.Geteuid() == 0 && bits&secNoRoot == 0 && bound == 0, nil
+}
+
+// Drop gives up, for every thread, what only the start needed. Files
 // that belong to others are out of reach from here on.
 //
 // Hooks have what the broker was started with. What user 0 starts gets whatever
@@ -33,20 +67,15 @@ type capabilities struct{ effective, permitted, inheritable uint64 }
 // is not in effect. With confine the rest is given up for good, also in the bounding
 // set where that is possible, and no_new_privs is set: then hooks can do no more than the
 // broker.
-func dropPrivileges(confine bool) error {
+func Drop(confine bool) error {
 	c, err := readCapabilities()
 	if err != nil {
 		return err
 	}
-	bits, err := unix.PrctlRetInt(unix.PR_GET_SECUREBITS, 0, 0, 0, 0)
+	regains, err := rooted()
 	if err != nil {
-		return fmt.Errorf("read the secure bits: %w", err)
+		return err
 	}
-	bound, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
-	if err != nil {
-		return fmt.Errorf("read no_new_privs: %w", err)
-	}
-	regains := unix.Geteuid() == 0 && bits&secNoRoot == 0 && bound == 0
 	if confine {
 		if err := confineHooks(); err != nil {
 			return err
@@ -83,12 +112,6 @@ func confineHooks() error {
 		return fmt.Errorf("set no_new_privs: %w", err)
 	}
 	return nil
-}
-
-// confined tells whether hooks are to have no more than the broker: where it is
-// asked for, and where there are none.
-func confined(h *config.Hooks) bool {
-	return h.LeastPrivilege || h.Directory == "" && h.Program == [config.EventCount]string{}
 }
 
 func capHeader() *unix.CapUserHeader {

@@ -1,0 +1,55 @@
+package resources
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// widest is how many descriptors the table is made for in advance; they take 32 kB
+// of the kernel's memory.
+const widest = 4096
+
+// Share is a section's share of what there is for tunnels, when it wants some of all that
+// are wanted; 1 at least.
+func Share(available, some, wanted int) int {
+	return max(1, int(int64(some)*int64(available)/int64(wanted))) // an int of 32 bits does not hold the product
+}
+
+// RaiseFiles lets the process have a descriptor for each of so many tunnels, and others
+// beside them. It tells for how many tunnels the process has them, 1 at least, so that new
+// clients are refused before they run out; limit is how many it may have in all.
+func RaiseFiles(tunnels, others int) (files int, limit uint64) {
+	var now unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil {
+		return tunnels, 0
+	}
+	if want := uint64(tunnels + others); now.Cur < want {
+		// As many as there can be tunnels, for sections that come later: then it
+		// can't be raised any more.
+		raised := unix.Rlimit{Cur: want, Max: max(now.Max, want, 1<<16+uint64(others))}
+		if unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) != nil {
+			raised = unix.Rlimit{Cur: min(want, now.Max), Max: now.Max}
+			_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &raised)
+		}
+		_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &now)
+	}
+	most := int(min(now.Cur, 1<<20))
+	widen(min(most, tunnels+others))
+	return max(1, min(most-others, tunnels)), now.Cur
+}
+
+// widen has the table of descriptors grow now. Each time that it doubles, in a
+// process with threads, the kernel waits for all processors to have passed a
+// point of rest (expand_fdtable in fs/file.c): 10 ms and more, in which
+// clients would wait.
+func widen(files int) {
+	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(null)
+	if fd, err := unix.FcntlInt(uintptr(null), unix.F_DUPFD_CLOEXEC, min(files, widest)-1); err == nil {
+		_ = unix.Close(fd)
+	}
+}
