@@ -65,7 +65,7 @@ var may = map[string][]string{
 	"config/classic":          {"config"},
 	"config/file":             {"config", "config/uci", "config/classic"},
 	"probe":                   {"wire", "sock", "poll", "resolve"},
-	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "datapath", "datapath/kernel", "rttables", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify", "datapath/user", "forward", "privilege", "resources"},
+	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "datapath", "datapath/kernel", "rttables", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify", "datapath/user", "forward", "link", "privilege", "resources"},
 	"agent":                   {"wire", "client", "datapath", "datapath/kernel", "link", "sock", "poll", "hook", "logline", "resolve", "forward", "tap"},
 	"web":                     {"control"},
 	"cmd/tunneldigger-web":    {"control", "web"},

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"net/netip"
 	"strconv"
 
@@ -61,6 +62,16 @@ func (f *Facts) Interface() string {
 	b := make([]byte, 0, 15)
 	b = strconv.AppendUint(append(b, "l2tp"...), uint64(f.Tunnel), 10)
 	return string(strconv.AppendUint(append(b, '-'), uint64(f.Session), 10))
+}
+
+// TunnelOf is the ID of the tunnel whose Interface has this name, 0 for other names. A
+// name may be one that only begins like it.
+func TunnelOf(name []byte) (id uint32) {
+	digits, ours := bytes.CutPrefix(name, []byte("l2tp"))
+	for i := 0; ours && i < len(digits) && digits[i] >= '0' && digits[i] <= '9' && id <= 1<<20; i++ {
+		id = id*10 + uint32(digits[i]-'0')
+	}
+	return id
 }
 
 // Effect is something to be done. It is a flat value, so that the slice that

@@ -40,7 +40,7 @@ func TestBridgesOfSections(t *testing.T) {
 	d.interfacesChanged()
 	log.await(t, "bridge made interface=digger1446")
 	s := d.bring(t, 20001, "special")
-	if m := k.Links[k.Named(s.name).Master]; m == nil || m.Name != "br-one" || d.shown().Unattached != "" {
+	if m := k.Links[k.Named(s.name).Master]; m == nil || m.Name != "br-one" || d.first().Unattached != "" {
 		t.Errorf("the client with a section of its own is on %+v", m)
 	}
 	p.want.MTU = 1346

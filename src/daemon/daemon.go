@@ -89,7 +89,7 @@ type Daemon struct {
 	now      time.Duration // of this turn
 	started  time.Duration // when this daemon began to serve
 	version  string
-	hooksRun hookCounts
+	hooksRun hook.Counts
 	promptly time.Duration // until when nothing is left to gather
 	replied  bool          // answers wait at listeners
 	stopBy   time.Duration // when stopping must have ended, 0: not stopping

@@ -51,10 +51,9 @@ func (d *Daemon) bring(t *testing.T, peerPort uint16, uuid string) *port {
 	return nil
 }
 
-// shown is what status has of the first tunnel.
-func (d *Daemon) shown() (t status.Tunnel) {
-	r := &reporter{d: d}
-	r.tunnel(&t)
+// first is what status has of the first tunnel.
+func (d *Daemon) first() (t status.Tunnel) {
+	d.shown(&t, status.Place{})
 	return t
 }
 
@@ -83,7 +82,7 @@ func TestTunnelsFollowBridgeSections(t *testing.T) {
 		t.Errorf("%+v, state %+v", l, d.links.State(p.id))
 	}
 	log.await(t, "interface gone: tunnels can't be attached interface=br-b")
-	if shown := d.shown(); shown.Master != "" || !strings.HasPrefix(shown.Unattached, "waits for br-b") {
+	if shown := d.first(); shown.Master != "" || !strings.HasPrefix(shown.Unattached, "waits for br-b") {
 		t.Errorf("status has %+v", shown)
 	}
 	b = k.Add("br-b", "bridge", 1300)
@@ -91,7 +90,7 @@ func TestTunnelsFollowBridgeSections(t *testing.T) {
 	if l.Master != b.Index || !l.Isolated {
 		t.Errorf("%+v", l)
 	}
-	if shown := d.shown(); shown.Master != "br-b" || shown.Unattached != "" {
+	if shown := d.first(); shown.Master != "br-b" || shown.Unattached != "" {
 		t.Errorf("status has %+v", shown)
 	}
 	// The section is taken out, another one is for all.

@@ -42,7 +42,7 @@ func (d *Daemon) carryOut(s *section) {
 			d.note(s, e)
 			d.noteStored(e)
 			d.noteMark(s, e)
-			s.noteRefusal(d.now, e)
+			s.refusals.Note(d.now, e)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func hookArguments(s *section, e *broker.Effect) (args, env []string) {
 // collectHooks brings the results of hooks into the loop.
 func (d *Daemon) collectHooks() {
 	for _, r := range d.hooks.Done() {
-		d.countHook(&r)
+		d.hooksRun.Add(&r, config.Event(r.Tag) == config.EventVerify)
 		if config.Event(r.Tag) == config.EventVerify {
 			d.admit(d.verifier.Ended(d.now, &r))
 			continue

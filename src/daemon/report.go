@@ -1,137 +1,62 @@
 package daemon
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
 	"tunneldigger/src/forward"
-	"tunneldigger/src/hook"
+	"tunneldigger/src/link"
+	"tunneldigger/src/resources"
 	"tunneldigger/src/status"
 )
 
-const (
-	sliceTunnels = 64       // that a turn of the loop writes about
-	sliceBytes   = 12 << 10 // after which it stops before that
-	devicePage   = 4 << 10  // that is read of deviceFile at once; the kernel gives no more
-)
-
-var deviceFile = "/proc/net/dev" // another one in tests
-
-// hookCounts count the runs of hooks.
-type hookCounts struct{ ended, failed uint64 }
-
-func (d *Daemon) countHook(r *hook.Result) {
-	if r.Err == nil && r.Duration == 0 { // there was nothing to run
-		return
-	}
-	d.hooksRun.ended++
-	if r.Status < 0 || r.Status > 0 && r.Event != config.EventVerify.String() { // that of session.verify is its answer
-		d.hooksRun.failed++
-	}
-}
-
-// reporter writes one status, in stages, each of which is gone through in as
-// many turns of the loop as it needs. Between two of them tunnels come and go.
-type reporter struct {
-	d        *Daemon
-	report   status.Report
-	stages   []stage
-	section  int // where the stage that goes through the tunnels is
-	next     uint32
-	first    bool // no tunnel has been written yet
-	table    status.Table
-	counters int // descriptor of /proc/net/dev, -1: none
-	rest     []byte
-}
-
-// stage appends its next piece and tells whether there is more to come.
-type stage func(b []byte) ([]byte, bool)
+var deviceFile = link.DeviceFile // another one in tests
 
 // commandStatus is status, status json, or status prometheus [tunnels].
 func (d *Daemon) commandStatus(c *control.Conn, args []string) {
-	r := &reporter{d: d, report: d.report(), counters: -1, first: true}
-	switch what := fmt.Sprint(args); what {
-	case "[]":
-		r.stages = r.forPeople()
-	case "[json]":
-		r.stages = r.asJSON()
-	case "[prometheus]", "[prometheus tunnels]":
-		r.stages = r.asMetrics(len(args) == 2)
-	default:
-		c.Finish("", errors.New("want status, status json, status prometheus, or status prometheus tunnels"))
+	var counters *link.Counters // nil: not begun
+	w, err := status.NewWriter(args, d.report(), status.Source{
+		Tunnel: d.shown,
+		Count: func() bool {
+			if counters == nil && d.links.Count() > 0 {
+				counters, _ = link.OpenCounters(deviceFile)
+			}
+			return counters != nil && counters.Next(d.counted)
+		},
+	})
+	if err != nil {
+		c.Finish("", err)
 		return
 	}
-	c.Stream(r.write, r.close)
-}
-
-// write is what the caller's connection asks for piece by piece.
-func (r *reporter) write(b []byte) ([]byte, bool) {
-	b, more := r.stages[0](b)
-	if !more {
-		r.stages = r.stages[1:]
-		r.section, r.next = 0, 0
-	}
-	return b, len(r.stages) > 0
-}
-
-func (r *reporter) close() {
-	if r.counters >= 0 {
-		_ = unix.Close(r.counters)
-	}
-}
-
-// once is a stage of one piece.
-func once(f func(b []byte) []byte) stage {
-	return func(b []byte) ([]byte, bool) { return f(b), false }
-}
-
-// sections is a stage that goes through the sections.
-func (r *reporter) sections(f func(b []byte, s *status.Section) []byte) stage {
-	return func(b []byte) ([]byte, bool) {
-		for r.section < len(r.report.Sections) && len(b) < sliceBytes {
-			b = f(b, &r.report.Sections[r.section])
-			r.section++
+	c.Stream(w.Write, func() {
+		if counters != nil {
+			counters.Close()
 		}
-		return b, r.section < len(r.report.Sections)
+	})
+}
+
+// counted takes in what passed an interface.
+func (d *Daemon) counted(name []byte, t link.Traffic) {
+	if p := d.ports.get(broker.TunnelOf(name)); p != nil && p.name == string(name) {
+		p.traffic = status.Traffic(t)
 	}
 }
 
-// tunnels is a stage that goes through the tunnels as they are now.
-func (r *reporter) tunnels(f func(b []byte, t *status.Tunnel) []byte) stage {
-	return func(b []byte) ([]byte, bool) {
-		var t status.Tunnel
-		for n := 0; n < sliceTunnels && len(b) < sliceBytes; n++ {
-			if !r.tunnel(&t) {
-				return b, false
-			}
-			b = f(b, &t)
-		}
-		return b, true
-	}
-}
-
-// tunnel gives the next tunnel; false: there is none.
-func (r *reporter) tunnel(t *status.Tunnel) bool {
-	d := r.d
-	for ; r.section < len(d.sections); r.section, r.next = r.section+1, 0 {
-		s := d.sections[r.section]
+// shown gives the next tunnel as status shows it; false: there is none.
+func (d *Daemon) shown(t *status.Tunnel, at status.Place) (next status.Place, ok bool) {
+	for ; at.Section < len(d.sections); at = (status.Place{Section: at.Section + 1}) {
+		s := d.sections[at.Section]
 		if s == nil {
 			continue
 		}
-		info, ok := s.core.Next(r.next)
+		info, ok := s.core.Next(at.ID)
 		if !ok {
 			continue
 		}
-		r.next = info.Tunnel + 1
 		*t = status.Tunnel{TunnelInfo: info, Now: d.now, Section: s.config.Name, Hidden: !d.config.Log.Addresses}
 		t.UUID = d.uuid(t.UUID)
 		if p := d.ports.get(info.Tunnel); p != nil && p.section == s {
@@ -146,113 +71,17 @@ func (r *reporter) tunnel(t *status.Tunnel) bool {
 			t.Unattached = m.unattached(&info.Facts)
 		}
 		t.HookFailed = m.hook
-		return true
+		return status.Place{Section: at.Section, ID: info.Tunnel + 1}, true
 	}
-	return false
-}
-
-func (r *reporter) forPeople() []stage {
-	return []stage{
-		r.count,
-		r.tunnels(func(b []byte, t *status.Tunnel) []byte { r.table.Measure(t); return b }),
-		once(r.table.AppendHead),
-		r.tunnels(r.table.AppendTunnel),
-		once(func(b []byte) []byte { return status.AppendSummary(append(b, '\n'), &r.report) }),
-		r.sections(status.AppendSection),
-	}
-}
-
-func (r *reporter) asJSON() []stage {
-	return []stage{
-		r.count,
-		once(func(b []byte) []byte { return status.AppendJSON(b, &r.report) }),
-		r.sections(func(b []byte, s *status.Section) []byte { return status.AppendJSONSection(b, s, r.section == 0) }),
-		once(status.AppendJSONTunnels),
-		r.tunnels(func(b []byte, t *status.Tunnel) []byte {
-			b = status.AppendJSONTunnel(b, t, r.first)
-			r.first = false
-			return b
-		}),
-		once(status.AppendJSONEnd),
-	}
-}
-
-func (r *reporter) asMetrics(tunnels bool) []stage {
-	var all []stage
-	for i := range status.Families {
-		all = append(all, once(func(b []byte) []byte { return status.AppendFamily(b, i, &r.report) }))
-	}
-	if !tunnels {
-		return all
-	}
-	all = append(all, r.count)
-	for i := range status.TunnelFamilies {
-		all = append(all, once(func(b []byte) []byte { return status.AppendTunnelFamily(b, i) }),
-			r.tunnels(func(b []byte, t *status.Tunnel) []byte { return status.AppendTunnelSample(b, i, t) }))
-	}
-	return all
-}
-
-// count is a stage that reads what passed the tunnels' interfaces, from
-// /proc/net/dev: it takes no lock that a set-up waits for, and can be read in
-// pieces.
-func (r *reporter) count(b []byte) ([]byte, bool) {
-	d := r.d
-	if r.counters < 0 {
-		if d.links.Count() == 0 {
-			return b, false
-		}
-		fd, err := unix.Open(deviceFile, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return b, false
-		}
-		r.counters = fd
-	}
-	for range 4 { // about 130 interfaces
-		kept := copy(d.buffer[:], r.rest)
-		n, err := unix.Read(r.counters, d.buffer[kept:kept+devicePage])
-		if err != nil || n <= 0 {
-			return b, false
-		}
-		text := d.buffer[:kept+n]
-		for {
-			line, rest, whole := bytes.Cut(text, []byte{'\n'})
-			if !whole {
-				break
-			}
-			d.counted(line)
-			text = rest
-		}
-		r.rest = append(r.rest[:0], text[:min(len(text), devicePage)]...)
-	}
-	return b, true
-}
-
-// counted takes in a line of /proc/net/dev.
-func (d *Daemon) counted(line []byte) {
-	name, traffic, ok := status.ParseDevice(line)
-	rest, ours := bytes.CutPrefix(name, []byte("l2tp"))
-	if !ok || !ours {
-		return
-	}
-	id := 0
-	for _, c := range rest {
-		if c < '0' || c > '9' || id > 1<<20 {
-			break
-		}
-		id = id*10 + int(c-'0')
-	}
-	if p := d.ports.get(uint32(id)); p != nil && p.name == string(name) {
-		p.traffic = traffic
-	}
+	return at, false
 }
 
 // report is what is known without going through the tunnels.
 func (d *Daemon) report() status.Report {
 	uptime := d.now - d.started
 	r := status.Report{
-		Version: d.version, PID: os.Getpid(), Started: time.Now().Add(-uptime), Uptime: uptime, Memory: resident(),
-		Hooks:        status.Hooks{Running: d.hooks.Running(), Waiting: d.hooks.Waiting(), Ended: d.hooksRun.ended, Failed: d.hooksRun.failed},
+		Version: d.version, PID: os.Getpid(), Started: time.Now().Add(-uptime), Uptime: uptime, Memory: resources.Resident(),
+		Hooks:        status.Hooks{Running: d.hooks.Running(), Waiting: d.hooks.Waiting(), Ended: d.hooksRun.Ended, Failed: d.hooksRun.Failed},
 		SendFailures: d.failures.count,
 	}
 	for _, s := range d.sections {
@@ -275,20 +104,8 @@ func (d *Daemon) report() status.Report {
 		section.Listeners = s.report()
 		section.Unattached, section.HookFailed = d.counts(s)
 		section.UnattachedTotal = s.loosened
-		section.Refusals = d.lastRefusals(s)
+		section.Refusals = s.refusals.Shown(d.now, d.uuid, d.config.Log.Addresses)
 		r.Sections = append(r.Sections, section)
 	}
 	return r
-}
-
-// resident is how much of the process is in memory, in bytes; 0: unknown.
-func resident() uint64 {
-	text, err := os.ReadFile("/proc/self/statm") // proc(5): size and resident, in pages
-	_, text, _ = bytes.Cut(text, []byte{' '})
-	text, _, found := bytes.Cut(text, []byte{' '})
-	pages, fault := strconv.ParseUint(string(text), 10, 64)
-	if err != nil || fault != nil || !found {
-		return 0
-	}
-	return pages * uint64(unix.Getpagesize())
 }

@@ -18,6 +18,7 @@ import (
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
 	"tunneldigger/src/logline"
+	"tunneldigger/src/status"
 	"tunneldigger/src/wire"
 )
 
@@ -236,7 +237,7 @@ func TestStatusInPieces(t *testing.T) {
 	d := crowded(t, 5000)
 	for _, words := range []string{"", "json", "prometheus tunnels"} {
 		body, c := turns(t, d, append([]string{"status"}, strings.Fields(words)...)...)
-		if least := len(body) / (2 * sliceBytes); c.turns < least {
+		if least := len(body) / (2 * status.PieceBytes); c.turns < least {
 			t.Errorf("%q: %d bytes in %d turns", words, len(body), c.turns)
 		}
 		if n := strings.Count(string(body), "l2tp"); n < 5000 {
@@ -255,22 +256,19 @@ func TestStatusInPieces(t *testing.T) {
 			}
 		}
 	}
-	r := &reporter{d: d, report: d.report(), counters: -1, first: true}
-	for r.stages = r.asMetrics(true); len(r.stages) > 0; {
-		if b, _ := r.write(nil); len(b) > sliceBytes+1024 {
-			t.Errorf("a piece of %d bytes", len(b))
-		}
-	}
-	r.close()
 }
 
 // Tunnels that come and go while a status is written are no trouble.
 func TestStatusWhileTunnelsGo(t *testing.T) {
 	d := crowded(t, 300)
-	r := &reporter{d: d, report: d.report(), counters: -1, first: true}
+	r, err := status.NewWriter([]string{"json"}, d.report(), status.Source{Tunnel: d.shown, Count: func() bool { return false }})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var text []byte
-	for r.stages = r.asJSON(); len(r.stages) > 0; {
-		piece, _ := r.write(nil)
+	for more := true; more; {
+		var piece []byte
+		piece, more = r.Write(nil)
 		text = append(text, piece...)
 		for id := uint32(100); id < 400; id += 3 {
 			d.sections[0].core.Handle(d.now, &broker.Event{Kind: broker.EventLost, Tunnel: id}, nil)
@@ -279,7 +277,6 @@ func TestStatusWhileTunnelsGo(t *testing.T) {
 			}
 		}
 	}
-	r.close()
 	var w written
 	if err := json.Unmarshal(text, &w); err != nil || len(w.Tunnels) == 0 {
 		t.Errorf("%d tunnels, %v", len(w.Tunnels), err)

@@ -98,7 +98,7 @@ func Prove(o Options, state []byte) error {
 func (d *Daemon) restore(c *past, record string) error {
 	d.jar, d.serial, d.started = cookie.New(c.Key), c.Serial, c.Started
 	d.store = survive.ResumeStore(d.log, c.State, record)
-	d.hooksRun, d.failures.count = hookCounts{c.Ended, c.Failed}, c.Unsent
+	d.hooksRun, d.failures.count = hook.Counts{Ended: c.Ended, Failed: c.Failed}, c.Unsent
 	d.moved, d.moving, d.confined = c.Moved, c.Moving, c.Confined
 	most := d.shares()
 	for i := range c.Sections {

@@ -9,6 +9,7 @@ import (
 	"tunneldigger/src/config"
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/sock"
+	"tunneldigger/src/status"
 )
 
 // maxListeners is how many sockets one section may listen on; the listener
@@ -43,9 +44,9 @@ type section struct {
 	device    int             // index of the interface that it listens on, 0: any, or unknown
 	path      datapath.Path   // of its tunnels
 
-	refusals     []refusal // the last ones
-	loosened     uint64    // tunnels that no bridge section fitted, so far
-	silentErrors int       // turns in a row with nothing but errors from a listener
+	refusals     status.Refusals
+	loosened     uint64 // tunnels that no bridge section fitted, so far
+	silentErrors int    // turns in a row with nothing but errors from a listener
 }
 
 // listener finds a listener and its section by the listener's number.

@@ -51,6 +51,23 @@ type Result struct {
 	Duration time.Duration // from the start of the first program, without the time in the queue
 }
 
+// Counts count runs of hooks; all the programs of one Request are one run.
+type Counts struct {
+	Ended  uint64 // those that failed included
+	Failed uint64 // with another status than 0, killed, or not to be started
+}
+
+// Add takes in how a Request ended; asks is whether a status above 0 is an answer.
+func (c *Counts) Add(r *Result, asks bool) {
+	if r.Err == nil && r.Duration == 0 { // there was nothing to run
+		return
+	}
+	c.Ended++
+	if r.Status < 0 || r.Status > 0 && !asks {
+		c.Failed++
+	}
+}
+
 // Runner runs requests. Its methods may be called from any goroutine.
 type Runner struct {
 	log         *logline.Logger
