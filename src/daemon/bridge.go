@@ -170,23 +170,6 @@ func Routes() (map[uint32]bool, error) {
 	return links.Links().Tables()
 }
 
-// bridgeChanged logs what happened to a bridge of the broker's.
-func (d *Daemon) bridgeChanged(ev *datapath.Event) {
-	switch ev.Kind {
-	case datapath.BridgeMade:
-		d.log.Info("bridge made", "interface", ev.Link)
-	case datapath.BridgeRemoved:
-		d.log.Info("bridge removed, as it has no tunnels", "interface", ev.Link)
-	case datapath.BridgeStays:
-		d.log.Warn("the bridge has no tunnels and stays, as others use it", "interface", ev.Link, "by", ev.Err)
-	case datapath.BridgeForeign:
-		d.log.Warn("the bridge is there and not the broker's: it is used as it is, without addresses, table and MTU of the bridge section; "+
-			"remove it to have the broker make it", "interface", ev.Link)
-	case datapath.BridgeFailed:
-		d.log.Error("can't bring the bridge to what its section wants", "interface", ev.Link, "error", ev.Err)
-	}
-}
-
 // aliasOf is what the broker's bridges have as alias: one of its own for each broker
 // that a machine may have, as two have two sockets.
 func aliasOf(socket string) string {

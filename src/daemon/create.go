@@ -58,14 +58,8 @@ func (d *Daemon) create(s *section, e *broker.Effect) {
 	case errors.Is(err, datapath.ErrSessionExists) && e.Session == 1:
 		fault = broker.FaultOldSession
 	}
-	d.setupFailed(s, &e.Facts, err)
+	d.journal.SetupFailed(d.now, s.config.Name, &e.Facts, err)
 	d.later(s, broker.Event{Kind: broker.EventCreateFailed, Tunnel: e.Tunnel, Fault: fault})
-}
-
-func (d *Daemon) setupFailed(s *section, f *broker.Facts, err error) {
-	if d.quiet.allow(d.now, "setup") {
-		d.log.Error("can't make a tunnel", append(d.about(s, f), "error", err)...)
-	}
 }
 
 func (d *Daemon) build(s *section, e *broker.Effect) (*port, error) {

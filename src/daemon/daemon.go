@@ -13,6 +13,7 @@ import (
 	"tunneldigger/src/datapath/user"
 	"tunneldigger/src/gate"
 	"tunneldigger/src/hook"
+	"tunneldigger/src/journal"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/notify"
 	"tunneldigger/src/occupant"
@@ -64,7 +65,7 @@ type Daemon struct {
 	read     func() (*config.Config, error)
 	jar      *cookie.Jar
 	log      *logline.Logger
-	quiet    limitedLog
+	journal  *journal.Journal
 	none     datapath.Path // of all sections, for load tests; nil: they have one of the others
 	kernel   *kernel.Path
 	user     *user.Path
@@ -107,8 +108,8 @@ type Daemon struct {
 	buffer   [largest]byte
 	padded   [1500]byte
 
-	listenFirst int // the event with which listeners' turn begins
-	failures    sendFailures
+	listenFirst int      // the event with which listeners' turn begins
+	unsent      uint64   // datagrams that could not be sent
 	upgrading   *upgrade // nil: none is under way
 	rises       rises
 }
@@ -169,7 +170,7 @@ func (d *Daemon) loop() error {
 				d.interfacesChanged()
 				d.settle()
 			case tokenLists:
-				d.listsLate(d.lists.Changed(d.now))
+				d.journal.ListsLate(d.now, d.lists.Changed(d.now))
 			case tokenControl:
 				d.control.Ready()
 			}
@@ -250,7 +251,7 @@ func (d *Daemon) tick() {
 		d.moveSome()
 	}
 	d.control.Tick(d.now)
-	d.listsLate(d.lists.Tick(d.now))
+	d.journal.ListsLate(d.now, d.lists.Tick(d.now))
 	d.admit(d.verifier.Tick(d.now))
 	d.settle()
 	d.flush() // what costs least goes first
@@ -262,7 +263,7 @@ func (d *Daemon) tick() {
 	d.flush()
 	d.vanish()
 	d.store.Tick(d.now, d.lookStored)
-	d.quiet.flush(d.now)
+	d.journal.Tick(d.now)
 }
 
 // flush sends the answers that wait at the listeners.

@@ -54,19 +54,7 @@ func (d *Daemon) sweep() error {
 		}
 		return false
 	})
-	for i := range found {
-		switch t := &found[i]; {
-		case t.Unknown != nil:
-			d.log.Warn("tunnels in the ID range are left alone: can't tell whose they are", "count", len(found), "error", t.Unknown)
-			return err
-		case t.PID < 0:
-			d.log.Warn("a tunnel in the ID range is not over UDP, and not ours: it is left alone", "tunnel", t.ID)
-		case t.PID > 0:
-			d.log.Warn("a tunnel in the ID range belongs to another process", "tunnel", t.ID, "pid", t.PID)
-		case t.Removed:
-			d.log.Info("removed a tunnel that belonged to nobody", "tunnel", t.ID)
-		}
-	}
+	d.journal.Swept(found)
 	return err
 }
 
@@ -103,29 +91,22 @@ func (d *Daemon) interfacesChanged() {
 			}
 		case datapath.MTUFailed, datapath.AttachFailed, datapath.LimitFailed:
 			if p != nil {
-				d.wishFailed(p, ev)
+				d.journal.WishFailed(d.now, d.about(p), ev)
 			}
-		case datapath.MasterAway:
-			d.log.Warn("interface gone: tunnels can't be attached", "interface", ev.Link)
-		case datapath.MasterBack:
-			d.log.Info("interface is there again: tunnels are attached", "interface", ev.Link)
-		case datapath.Misfit:
-			d.log.Warn("the interface's MTU is larger than its tunnels': larger packets will be lost", "interface", ev.Link,
-				"mtu", ev.MTU, "tunnel_mtu", ev.TunnelMTU)
-		case datapath.NearlyFull:
-			d.log.Warn("the bridge is nearly full", "interface", ev.Link, "tunnels", ev.Ports, "ports", datapath.Full)
-		case datapath.BridgeMade, datapath.BridgeRemoved, datapath.BridgeStays, datapath.BridgeForeign, datapath.BridgeFailed:
-			d.bridgeChanged(ev)
 		case datapath.LinkGone:
 			d.deviceGone(ev.Index)
 		case datapath.Overrun:
 			d.compareDevices()
-		case datapath.WatchFailed:
-			if d.quiet.allow(d.now, "watch") {
-				d.log.Error("can't watch interfaces", "error", ev.Err)
-			}
+		default:
+			d.journal.Interface(d.now, ev)
 		}
 	}
+}
+
+// about is what a line about a tunnel in the data path begins with.
+func (d *Daemon) about(p *port) []any {
+	f := broker.Facts{Tunnel: p.id, Peer: p.peer}
+	return append(d.journal.About(p.section.config.Name, &f), "interface", p.name)
 }
 
 func (d *Daemon) gone(p *port, why datapath.EventKind) {
@@ -135,16 +116,4 @@ func (d *Daemon) gone(p *port, why datapath.EventKind) {
 		d.ports.byID[p.id] = nil
 	}
 	d.later(p.section, broker.Event{Kind: kind, Tunnel: p.id})
-}
-
-func (d *Daemon) wishFailed(p *port, ev *datapath.Event) {
-	about := d.aboutPort(p)
-	switch {
-	case ev.Kind == datapath.MTUFailed && d.quiet.allow(d.now, "mtu"):
-		d.log.Error("can't change a tunnel's MTU", append(about, "mtu", ev.Want.MTU, "error", ev.Err)...)
-	case ev.Kind == datapath.AttachFailed && d.quiet.allow(d.now, "move"):
-		d.log.Error("can't bring a tunnel to its bridge", append(about, "master", ev.Want.Bridge, "error", ev.Err)...)
-	case ev.Kind == datapath.LimitFailed && d.quiet.allow(d.now, "shape"):
-		d.log.Error("can't limit a tunnel's bandwidth", append(about, "kbit", ev.Want.Kbit, "error", ev.Err)...)
-	}
 }

@@ -39,7 +39,7 @@ func (d *Daemon) carryOut(s *section) {
 		case broker.EffectHook:
 			d.runHook(s, e)
 		case broker.EffectNote:
-			d.note(s, e)
+			d.journal.Note(d.now, s.config.Name, e)
 			d.noteStored(e)
 			d.noteMark(s, e)
 			s.refusals.Note(d.now, e)
@@ -68,6 +68,12 @@ func (d *Daemon) send(s *section, e *broker.Effect) {
 	default:
 		d.sendFailed(s, err)
 	}
+}
+
+// sendFailed counts that a datagram could not be sent.
+func (d *Daemon) sendFailed(s *section, err error) {
+	d.unsent++
+	d.journal.SendFailed(d.now, s.config.Name, err)
 }
 
 // count tells the core how many frames have come by a tunnel's interface. A failure is no

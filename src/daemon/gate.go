@@ -14,7 +14,7 @@ func (d *Daemon) openGate() error {
 	d.verifier = gate.NewVerifier(resources.Hooks(d.config.Hooks.Parallel)/2, &d.config.Hooks)
 	var err error
 	if d.lists, err = gate.NewLists(d.log, d.wake.Notify); err != nil {
-		d.listsLate(err)
+		d.journal.ListsLate(d.now, err)
 		return nil
 	}
 	return d.poller.Add(d.lists.FD(), tokenLists, poll.Read)
@@ -29,7 +29,7 @@ func (d *Daemon) followLists(anew bool) {
 			sections = append(sections, s.config)
 		}
 	}
-	d.listsLate(d.lists.Follow(d.now, sections, anew))
+	d.journal.ListsLate(d.now, d.lists.Follow(d.now, sections, anew))
 	for _, s := range d.sections {
 		if s != nil {
 			d.enforce(s)
@@ -56,13 +56,6 @@ func (d *Daemon) collectLists() {
 	}
 }
 
-// listsLate says, unless err is nil, that inotify does not help.
-func (d *Daemon) listsLate(err error) {
-	if err != nil && d.quiet.allow(d.now, "lists") {
-		d.log.Warn("changes of lists are seen late", "error", err)
-	}
-}
-
 // admit carries out what the verifier decided.
 func (d *Daemon) admit(steps []gate.Step) {
 	for i := range steps {
@@ -82,12 +75,8 @@ func (d *Daemon) admit(steps []gate.Step) {
 			r.Args, r.Env = hookArguments(s, e)
 			d.hooks.Run(r)
 		default:
-			if st.Late && d.quiet.allow(d.now, "verify") {
-				so := "the client is let in"
-				if st.Refused {
-					so = "the client is refused"
-				}
-				d.log.Warn("no answer from session.verify in time: "+so, d.about(s, &e.Facts)...)
+			if st.Late {
+				d.journal.VerifyLate(d.now, s.config.Name, &e.Facts, st.Refused)
 			}
 			d.hookEnded(s, e.Tunnel, e.Serial, e.Hook, st.Refused)
 		}

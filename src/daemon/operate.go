@@ -82,7 +82,7 @@ func (d *Daemon) commandKick(c *control.Conn, args []string) {
 			return
 		}
 		closed++
-		fmt.Fprintf(&text, "Tunnel %d of %s is being closed.\n", t.Tunnel, d.uuid(t.UUID))
+		fmt.Fprintf(&text, "Tunnel %d of %s is being closed.\n", t.Tunnel, d.journal.UUID(t.UUID))
 		d.handle(s, &broker.Event{Kind: broker.EventKick, Tunnel: t.Tunnel})
 	}
 	if id, err := strconv.ParseUint(args[0], 10, 32); err == nil {
@@ -94,7 +94,7 @@ func (d *Daemon) commandKick(c *control.Conn, args []string) {
 	}
 	if found == 0 {
 		d.eachTunnel(func(s *section, t *broker.TunnelInfo) {
-			if t.UUID == args[0] || d.uuid(t.UUID) == args[0] {
+			if t.UUID == args[0] || d.journal.UUID(t.UUID) == args[0] {
 				kick(s, t)
 			}
 		})

@@ -158,27 +158,16 @@ func (d *Daemon) named(name string) *section {
 // apply brings a configuration into force.
 func (d *Daemon) apply(next *reloading) string {
 	var said strings.Builder
-	d.warnOf(next.config)
+	d.journal.Odd(next.config)
 	bridges := slices.ContainsFunc(next.changes, func(c config.Change) bool {
 		return strings.HasPrefix(c.Section, "bridge ") || strings.HasPrefix(c.Section, "client ")
 	})
 	draining, rate := d.draining()
 	d.config = next.config
-	d.log.SetLevel(LogLevel(d.config.Log.Level))
+	d.journal.Configure(d.config.Log)
+	d.journal.Changed(next.changes)
 	for _, c := range next.changes {
 		fmt.Fprintln(&said, c)
-		args := []any{"section", c.Section}
-		if name, of := strings.CutPrefix(c.Section, "broker "); of {
-			args = []any{"broker", strings.Trim(name, "'")}
-		}
-		switch {
-		case c.Option != "":
-			d.log.Info("configuration changed", append(args, "option", c.Option, "from", c.Old, "to", c.New)...)
-		case c.Gone:
-			d.log.Info("section removed", args...)
-		default:
-			d.log.Info("section added", args...)
-		}
 	}
 	for _, text := range next.kept {
 		fmt.Fprintln(&said, text)

@@ -58,7 +58,7 @@ func (d *Daemon) shown(t *status.Tunnel, at status.Place) (next status.Place, ok
 			continue
 		}
 		*t = status.Tunnel{TunnelInfo: info, Now: d.now, Section: s.config.Name, Hidden: !d.config.Log.Addresses}
-		t.UUID = d.uuid(t.UUID)
+		t.UUID = d.journal.UUID(t.UUID)
 		if p := d.ports.get(info.Tunnel); p != nil && p.section == s {
 			st := d.links.State(p.id)
 			t.Master, t.Traffic = st.Attached, p.traffic
@@ -82,7 +82,7 @@ func (d *Daemon) report() status.Report {
 	r := status.Report{
 		Version: d.version, PID: os.Getpid(), Started: time.Now().Add(-uptime), Uptime: uptime, Memory: resources.Resident(),
 		Hooks:        status.Hooks{Running: d.hooks.Running(), Waiting: d.hooks.Waiting(), Ended: d.hooksRun.Ended, Failed: d.hooksRun.Failed},
-		SendFailures: d.failures.count,
+		SendFailures: d.unsent,
 	}
 	for _, s := range d.sections {
 		if s != nil && s.user() && r.Frames == nil {
@@ -104,7 +104,7 @@ func (d *Daemon) report() status.Report {
 		section.Listeners = s.report()
 		section.Unattached, section.HookFailed = d.counts(s)
 		section.UnattachedTotal = s.loosened
-		section.Refusals = s.refusals.Shown(d.now, d.uuid, d.config.Log.Addresses)
+		section.Refusals = s.refusals.Shown(d.now, d.journal.UUID, d.config.Log.Addresses)
 		r.Sections = append(r.Sections, section)
 	}
 	return r

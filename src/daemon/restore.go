@@ -96,9 +96,10 @@ func Prove(o Options, state []byte) error {
 // restore takes the place of makeSections: it makes the sections and ports that
 // the program before had. record is where that of the tunnels is, "": nowhere.
 func (d *Daemon) restore(c *past, record string) error {
-	d.jar, d.serial, d.started = cookie.New(c.Key), c.Serial, c.Started
+	d.serial, d.started = c.Serial, c.Started
+	d.setJar(c.Key)
 	d.store = survive.ResumeStore(d.log, c.State, record)
-	d.hooksRun, d.failures.count = hook.Counts{Ended: c.Ended, Failed: c.Failed}, c.Unsent
+	d.hooksRun, d.unsent = hook.Counts{Ended: c.Ended, Failed: c.Failed}, c.Unsent
 	d.moved, d.moving, d.confined = c.Moved, c.Moving, c.Confined
 	most := d.shares()
 	for i := range c.Sections {
@@ -225,7 +226,7 @@ func (d *Daemon) restorePort(c *survive.Tunnel) {
 	d.ports.add(p)
 	d.inherit(p, &info, c.FD, datapath.Known{Is: datapath.Want{Bridge: c.Master, Isolated: c.Isolated}, Sure: true, Failed: c.Unsettled})
 	if err := d.listen(p); err != nil {
-		d.log.Error("a tunnel's socket was lost", append(d.aboutPort(p), "error", err)...)
+		d.log.Error("a tunnel's socket was lost", append(d.about(p), "error", err)...)
 		d.later(p.section, broker.Event{Kind: broker.EventLost, Tunnel: p.id})
 	}
 	if info.Answered() {

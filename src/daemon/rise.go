@@ -51,7 +51,7 @@ func (d *Daemon) raise(p *port) {
 	kind := broker.EventRaised
 	if err := d.links.Raise(d.now, p.id); err != nil {
 		info, _ := p.section.core.Next(p.id)
-		d.setupFailed(p.section, &info.Facts, err)
+		d.journal.SetupFailed(d.now, p.section.config.Name, &info.Facts, err)
 		kind = broker.EventRaiseFailed
 	}
 	d.later(p.section, broker.Event{Kind: kind, Tunnel: p.id})

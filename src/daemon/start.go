@@ -13,6 +13,7 @@ import (
 	"tunneldigger/src/control"
 	"tunneldigger/src/cookie"
 	"tunneldigger/src/hook"
+	"tunneldigger/src/journal"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/privilege"
 	"tunneldigger/src/resources"
@@ -41,11 +42,11 @@ func start(o Options) (_ *Daemon, err error) {
 	}
 	d := &Daemon{
 		config: c, read: o.Read, log: o.Log, incoming: o.Signals, clock: newClock(), signals: make(chan os.Signal, 4),
-		quiet: limitedLog{log: o.Log, kinds: make(map[string]*logKind)},
+		journal: journal.New(o.Log, c.Log),
 	}
 	d.now = d.clock.now()
 	d.started, d.version = d.now, o.Version
-	d.warnOf(c)
+	d.journal.Odd(c)
 	if d.poller, err = poll.New(); err != nil {
 		return nil, err
 	}
@@ -107,7 +108,7 @@ func (d *Daemon) makeSections(r *survive.Record) (left []survive.Left, err error
 		return nil, fmt.Errorf("read random numbers: %w", err)
 	}
 	d.store, left = survive.OpenStore(d.log, key, r)
-	d.jar = cookie.New(d.store.Key())
+	d.setJar(d.store.Key())
 	most := d.shares()
 	for i := range c.Brokers {
 		b := &c.Brokers[i]
@@ -123,6 +124,12 @@ func (d *Daemon) makeSections(r *survive.Record) (left []survive.Left, err error
 		left = nil
 	}
 	return left, d.servable()
+}
+
+// setJar makes what cookies, and digests of UUIDs, come from.
+func (d *Daemon) setJar(key [16]byte) {
+	d.jar = cookie.New(key)
+	d.journal.Digest(d.jar.Digest)
 }
 
 // add makes a section. It listens when openListeners is called.

@@ -11,7 +11,7 @@ import (
 func (d *Daemon) state(caller int) *survive.State {
 	st := &survive.State{
 		Version: d.version, Config: config.FormatUCI(d.config), Started: d.started, Key: d.jar.Key(), Serial: d.serial,
-		Hooks: d.hooks.AppendState(nil), Ended: d.hooksRun.Ended, Failed: d.hooksRun.Failed, Unsent: d.failures.count,
+		Hooks: d.hooks.AppendState(nil), Ended: d.hooksRun.Ended, Failed: d.hooksRun.Failed, Unsent: d.unsent,
 		Confined: d.confined, Moved: d.moved, Moving: d.moving,
 		Control: d.control.Listener(), Path: d.control.Path(), Caller: caller,
 	}

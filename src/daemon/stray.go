@@ -34,7 +34,7 @@ func (d *Daemon) entrance(number int, local netip.AddrPort) (*section, int, bool
 			}
 		}
 	}
-	d.failures.count++
+	d.unsent++
 	return nil, 0, false
 }
 

@@ -44,14 +44,3 @@ func faultsOf(err error) []error {
 	}
 	return all
 }
-
-// warnOf logs what a configuration that comes into force has in it that is not as it
-// should be.
-func (d *Daemon) warnOf(c *config.Config) {
-	for _, fault := range c.Faults {
-		d.log.Warn(fault.Report())
-	}
-	for _, notice := range c.Notices {
-		d.log.Warn(notice)
-	}
-}

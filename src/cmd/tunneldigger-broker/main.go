@@ -16,6 +16,7 @@ import (
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/daemon"
+	"tunneldigger/src/journal"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/survive"
 )
@@ -140,7 +141,7 @@ func (o *options) run() int {
 	if c == nil { // the daemon says so, and goes on with the configuration of the program before
 		c = &config.Config{Log: config.Log{Level: config.Info}}
 	}
-	log := o.logger(daemon.LogLevel(c.Log.Level))
+	log := o.logger(journal.Level(c.Log.Level))
 	log.Info("tunneldigger-broker " + version)
 	if unrecorded != nil {
 		log.Warn("a crash would lose the tunnels: no record of them", "error", unrecorded)

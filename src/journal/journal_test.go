@@ -1,0 +1,59 @@
+package journal
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"tunneldigger/src/broker"
+	"tunneldigger/src/config"
+	"tunneldigger/src/logline"
+)
+
+// Every line about a client has as much of who it is as the configuration lets be seen, and each note has words of its own.
+func TestWhoIsSeen(t *testing.T) {
+	facts := broker.Facts{Tunnel: 7, Session: 7, UUID: "secret", Peer: netip.MustParseAddrPort("192.0.2.1:1234")}
+	other := netip.MustParseAddrPort("192.0.2.2:1234")
+	for _, seen := range []bool{false, true} {
+		var out strings.Builder
+		j := New(logline.New(&out, logline.Debug, false), config.Log{Level: config.Debug, Addresses: seen, HideUUIDs: !seen})
+		j.Digest(func(string) uint64 { return 0xabcdef0112345678 })
+		notes := 0
+		for n := broker.NoteUp; n <= broker.NoteTwins; n++ {
+			j.Note(0, "wan", &broker.Effect{Note: n, Facts: facts, Other: other, Reason: broker.RefusedFull})
+			notes++
+		}
+		j.SetupFailed(0, "wan", &facts, errors.New("fault"))
+		j.VerifyLate(0, "wan", &facts, true)
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		if len(lines) != notes+2 || strings.Contains(out.String(), "unknown note") {
+			t.Fatalf("%d lines of %d:\n%s", len(lines), notes+2, out.String())
+		}
+		for _, line := range lines {
+			if hidden := !strings.Contains(line, "secret") && !strings.Contains(line, "192.0.2.") && strings.Contains(line, "uuid=12345678"); hidden == seen {
+				t.Errorf("who may be seen: %v\n%s", seen, line)
+			}
+			if seen && !strings.Contains(line, "broker=wan tunnel=7 uuid=secret endpoint=192.0.2.1:1234") {
+				t.Errorf("not about whom it should be: %s", line)
+			}
+		}
+		if strings.Contains(out.String(), "192.0.2.2:1234") != seen {
+			t.Errorf("the second node: %s", out.String())
+		}
+	}
+}
+
+// Another configuration holds from the next line on, its level included.
+func TestConfigure(t *testing.T) {
+	var out strings.Builder
+	j := New(logline.New(&out, logline.Info, false), config.Log{})
+	j.Configure(config.Log{Level: config.Error})
+	j.Changed([]config.Change{{Section: "broker 'wan'", Option: "pmtu", Old: "0", New: "1400"}})
+	j.Configure(config.Log{Level: config.Info})
+	j.Changed([]config.Change{{Section: "broker 'wan'", Option: "pmtu", Old: "1400", New: "0"}, {Section: "hooks", Gone: true}})
+	const want = "info: configuration changed broker=wan option=pmtu from=1400 to=0\ninfo: section removed section=hooks\n"
+	if out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}
