@@ -13,6 +13,7 @@ import (
 var (
 	seeds = flag.Uint64("seeds", 300, "how many random fleets to try")
 	seed  = flag.Uint64("seed", 0, "try this one only, and trace it")
+	from  = flag.Uint64("from", 1, "the first seed")
 	hours = flag.Uint64("hours", 0, "go on until so much simulated time has passed, whatever -seeds says")
 )
 
@@ -40,7 +41,8 @@ func TestFleet(t *testing.T) {
 		}
 		return
 	}
-	var next, failed atomic.Uint64
+	var next, played, failed atomic.Uint64
+	next.Store(*from - 1)
 	var lasted atomic.Int64
 	var wait sync.WaitGroup
 	for i := 0; i < runtime.GOMAXPROCS(0); i++ {
@@ -49,7 +51,7 @@ func TestFleet(t *testing.T) {
 			defer wait.Done()
 			for {
 				seed := next.Add(1)
-				enough := seed > *seeds
+				enough := seed-*from >= *seeds
 				if *hours > 0 {
 					enough = lasted.Load() >= int64(*hours)*int64(time.Hour)
 				}
@@ -58,6 +60,7 @@ func TestFleet(t *testing.T) {
 				}
 				_, took, err := play(seed, false)
 				lasted.Add(int64(took))
+				played.Add(1)
 				if err != nil {
 					failed.Add(1)
 					t.Errorf("seed %d: %v\nTo see it: go test ./src/test/simulate -run TestFleet -seed %d", seed, err, seed)
@@ -66,7 +69,7 @@ func TestFleet(t *testing.T) {
 		}()
 	}
 	wait.Wait()
-	t.Logf("%.0f simulated hours", time.Duration(lasted.Load()).Hours())
+	t.Logf("%.0f simulated hours, %d fleets from seed %d", time.Duration(lasted.Load()).Hours(), played.Load(), *from)
 }
 
 // Equal seeds give equal worlds, whatever else goes on.
