@@ -133,6 +133,9 @@ func (b *Broker) Due() (time.Duration, bool) {
 	if b.drain.gap > 0 && b.tunnels.count > 0 && (!ok || b.drain.at < at) {
 		at, ok = b.drain.at, true
 	}
+	if told, waits := b.strangers.due(b.tellStep()); waits && (!ok || told < at) {
+		at, ok = told, true
+	}
 	if len(b.deadlines) > 0 && (!ok || b.deadlines[0].due < at) {
 		return b.deadlines[0].due, true
 	}
@@ -223,6 +226,7 @@ func (b *Broker) Tick(now time.Duration, out []Effect) []Effect {
 		b.attend(now, b.deadlines[0].tunnel)
 	}
 	b.release(now)
+	b.tellRow(now)
 	for {
 		r, ok := b.queue.Pop(now)
 		if !ok {

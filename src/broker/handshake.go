@@ -40,6 +40,7 @@ func (b *Broker) datagram(now time.Duration, ev *Event, t *tunnel) {
 	if t != nil {
 		from, listener = t.pair, t.listener
 	}
+	b.strangers.comes(from)
 	switch m.Type {
 	case wire.TypeCookie, wire.TypeUsage:
 		// The answer is never larger than the request: nobody is to be flooded

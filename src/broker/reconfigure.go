@@ -22,6 +22,7 @@ func (b *Broker) Reconfigure(now time.Duration, c config.Broker, o Options, out 
 	b.config = c
 	b.options.Verify, b.options.MaxTunnels = o.Verify, o.MaxTunnels
 	b.setLimit()
+	b.strangers.row, b.strangers.waits = nil, nil // they speak again, perhaps elsewhere
 	if c.MaxTunnels != old.MaxTunnels {
 		b.tunnels.resize(c.MaxTunnels)
 		b.ids.resize(c.MaxTunnels, b.Holds)

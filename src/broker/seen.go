@@ -23,9 +23,9 @@ type seen struct {
 	had    [sources]uint8 // told in this period, by source
 }
 
-// note remembers that peer was heard, and reports whether it goes first: it was heard in
-// a period before this one, and few of its source were told in this one.
-func (s *seen) note(now time.Duration, peer netip.AddrPort, jar *cookie.Jar) bool {
+// note remembers that peer was heard, and reports whether it was heard in a period before
+// this one, and whether few of its source were told in this one.
+func (s *seen) note(now time.Duration, peer netip.AddrPort, jar *cookie.Jar) (before, fair bool) {
 	if s.bits[0] == nil {
 		for i := range s.bits {
 			s.bits[i] = make([]uint64, seenBits/64)
@@ -40,7 +40,6 @@ func (s *seen) note(now time.Duration, peer netip.AddrPort, jar *cookie.Jar) boo
 		clear(s.had[:])
 	}
 	sum, current := jar.Issue(peer, notACookie), s.period%seenPeriods
-	before := false
 	first, second := bit(sum[0:3]), bit(sum[3:6])
 	for i, bits := range s.bits {
 		if time.Duration(i) != current && bits[first/64]&(1<<(first%64)) != 0 && bits[second/64]&(1<<(second%64)) != 0 {
@@ -49,7 +48,7 @@ func (s *seen) note(now time.Duration, peer netip.AddrPort, jar *cookie.Jar) boo
 	}
 	s.bits[current][first/64] |= 1 << (first % 64)
 	s.bits[current][second/64] |= 1 << (second % 64)
-	return before && s.had[source(peer.Addr(), jar)] < tellShare
+	return before, s.had[source(peer.Addr(), jar)] < tellShare
 }
 
 // count remembers that one of addr's source was told.

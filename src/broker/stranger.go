@@ -29,17 +29,32 @@ const (
 	// tellShare is how many of one source (IPv6: a /64) go ahead of others in a period
 	// of seen.
 	tellShare = 4
+	// rowTime is what the row takes in, in the time that it takes to tell them, and rowMost
+	// in number. Of sources of which many are told, half as much: until they speak again.
+	rowTime = 10 * time.Second
+	rowMost = 1000
 )
 
 // strangers paces what clients without a tunnel are told. A token bucket, as in
 // shedder: its second half is for those who were heard a while before, too, as real
 // clients are every 5 s, and of whose source few were told. So a flood from forged
 // addresses, or from one, leaves room for everybody else.
+//
+// Clients that came at once speak at once, every 5 s. Those heard a while before wait in
+// a row for the next token, or most tokens would come when nobody speaks.
 type strangers struct {
 	full  time.Duration // when the bucket is full again
 	told  []stranger    // those told of late, in order
 	index map[pair]time.Duration
 	seen  seen
+	row   []waiter
+	waits map[pair]bool // those in the row that still wait
+}
+
+// waiter is one that is told when there is a token.
+type waiter struct {
+	pair
+	listener int
 }
 
 // stranger is one that was told.
@@ -50,15 +65,28 @@ type stranger struct {
 
 // stranger takes in a message of an established tunnel, or a frame, from a
 // conversation without a tunnel: the client is told that its tunnel is gone, if it can
-// have another one now.
+// have another one now, or soon.
 func (b *Broker) stranger(now time.Duration, ev *Event, kind wire.Type) {
 	from := pair{ev.Peer, ev.Local}
-	if !clientSends(kind) || len(ev.Data) < wire.MinSize || !b.mayTell(now, from) {
+	if !clientSends(kind) || len(ev.Data) < wire.MinSize || !b.mayTell(now, from, ev.Listener) {
 		b.stats.Drops[DropStranger]++
 		return
 	}
+	b.tell(now, from, ev.Listener)
+}
+
+// tell tells a stranger that its tunnel is gone.
+func (b *Broker) tell(now time.Duration, to pair, listener int) {
+	s := &b.strangers
+	s.full = max(s.full, now) + b.tellStep()
+	s.told = append(s.told, stranger{to, now})
+	if s.index == nil {
+		s.index = make(map[pair]time.Duration)
+	}
+	s.index[to] = now
+	delete(s.waits, to)
 	b.stats.Told++
-	e := b.reply(from, ev.Listener)
+	e := b.reply(to, listener)
 	e.length = uint8(len(wire.AppendErrorReason(e.message[:0], wire.ReasonBrokerTimeout)))
 }
 
@@ -72,36 +100,83 @@ func clientSends(kind wire.Type) bool {
 	return false
 }
 
-// mayTell reports whether a stranger may be told now, and counts it if so.
-func (b *Broker) mayTell(now time.Duration, from pair) bool {
+// mayTell reports whether a stranger may be told now. One that may be told soon is put
+// into the row.
+func (b *Broker) mayTell(now time.Duration, from pair, listener int) bool {
 	s, step := &b.strangers, b.tellStep()
-	if step == 0 || b.lists.bars(from.peer.Addr()) {
-		return false
-	}
-	s.forget(now)
-	if at, told := s.index[from]; told && now-at < tellAgain {
+	if step == 0 || !b.mayReturn(now, from) {
 		return false
 	}
 	// Where a UUID may have one tunnel only, that of a client whose NAT gave it another
 	// port is silent for long enough when it comes back.
-	burst, full, patient := max(tellBurst, 2*step), max(s.full, now)+step, b.config.UUIDPolicy == config.UUIDReplace
-	if full-now > burst/2 || patient {
-		first := s.seen.note(now, from.peer, b.options.Jar)
-		if full-now > burst || !first {
+	burst, ahead, patient := tellBurstOf(step), max(s.full, now)+step-now, b.config.UUIDPolicy == config.UUIDReplace
+	if ahead > burst/2 || patient {
+		before, fair := s.seen.note(now, from.peer, b.options.Jar)
+		if !before {
+			return false
+		}
+		if ahead > burst || !fair {
+			most := min(int(rowTime/step), rowMost)
+			if !fair {
+				most /= 2
+			}
+			s.queue(from, listener, most)
 			return false
 		}
 	}
-	if !b.hasRoom(now, from.peer.Addr()) {
-		return false
-	}
-	s.full = full
-	s.told = append(s.told, stranger{from, now})
-	if s.index == nil {
-		s.index = make(map[pair]time.Duration)
-	}
-	s.index[from] = now
 	s.seen.count(from.peer.Addr(), b.options.Jar)
 	return true
+}
+
+// tellBurstOf is how much telling may be saved up.
+func tellBurstOf(step time.Duration) time.Duration { return max(tellBurst, 2*step) }
+
+// mayReturn reports whether a stranger could have another tunnel now. One that was told
+// of late is left alone.
+func (b *Broker) mayReturn(now time.Duration, from pair) bool {
+	b.strangers.forget(now)
+	at, told := b.strangers.index[from]
+	return !(told && now-at < tellAgain) && !b.lists.bars(from.peer.Addr()) && b.hasRoom(now, from.peer.Addr())
+}
+
+// queue puts a stranger into the row, unless it waits already or most do.
+func (s *strangers) queue(from pair, listener, most int) {
+	if len(s.row) >= most || s.waits[from] {
+		return
+	}
+	if s.waits == nil {
+		s.waits = make(map[pair]bool)
+	}
+	s.waits[from] = true
+	s.row = append(s.row, waiter{from, listener})
+}
+
+// comes is called when somebody begins to set up a tunnel: it would take ERROR for a
+// refusal now.
+func (s *strangers) comes(from pair) { delete(s.waits, from) }
+
+// due is when the first of the row is to be told; false: nobody waits.
+func (s *strangers) due(step time.Duration) (time.Duration, bool) {
+	return s.full + step - tellBurstOf(step), len(s.row) > 0
+}
+
+// tellRow tells those of the row whose turn it is.
+func (b *Broker) tellRow(now time.Duration) {
+	s, n := &b.strangers, 0
+	for ; n < len(s.row); n++ {
+		step := b.tellStep()
+		if at, _ := s.due(step); step > 0 && at > now {
+			break
+		}
+		w := s.row[n]
+		if step > 0 && s.waits[w.pair] && b.pairs[w.pair] == nil && b.mayReturn(now, w.pair) {
+			b.tell(now, w.pair, w.listener)
+		}
+		delete(s.waits, w.pair)
+	}
+	if n > 0 {
+		s.row = append(s.row[:0], s.row[n:]...)
+	}
 }
 
 // tellStep is the time between two strangers that are told, in the long run: what the

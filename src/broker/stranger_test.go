@@ -121,34 +121,99 @@ func TestStrangerIsNotTold(t *testing.T) {
 	}
 }
 
-// Three hundred clients after a crash: told at the pace at which they can come, all of them.
+// Three hundred clients after a crash: told at the pace at which they can come, all of them, whether they speak at all times
+// or, as those do that came at once, within a moment of every 5 s; from addresses of their own or from one.
 func TestStrangersArePaced(t *testing.T) {
-	for _, interval := range []time.Duration{0, 50 * time.Millisecond} {
-		r := newRig(t, roomy(interval), Options{})
+	for _, c := range []struct {
+		name     string
+		interval time.Duration
+		spread   time.Duration // of what they say
+		site     bool          // they share an address
+	}{
+		{"no limit", 0, 5 * s, false},
+		{"evenly", 50 * time.Millisecond, 5 * s, false},
+		{"at once", 50 * time.Millisecond, s, false},
+		{"of one address", 50 * time.Millisecond, 5 * s, true},
+		{"of one address, at once", 50 * time.Millisecond, s, true},
+	} {
+		r := newRig(t, roomy(c.interval), Options{})
 		r.alone = true
-		left := make(map[int]bool)
-		for n := range 300 {
-			left[n] = true
+		left, who := make(map[pair]bool), make([]pair, 300)
+		for n := range who {
+			who[n] = crowd(n)
+			if c.site {
+				who[n] = pair{netip.AddrPortFrom(crowd(0).peer.Addr(), uint16(1000+n)), here}
+			}
+			left[who[n]] = true
 		}
 		began, told := r.now, 0
-		for len(left) > 0 {
-			second := 0
-			for n := range 300 { // each every 5 s, evenly spread
-				if r.now = began + time.Duration(n)*5*s/300; left[n] && r.listener(crowd(n), beat).told() {
-					delete(left, n)
-					second++
+		count := func() {
+			for i := range r.out {
+				if e := &r.out[i]; left[pair{e.Peer, e.Local}] {
+					delete(left, pair{e.Peer, e.Local})
+					told++
+				} else {
+					t.Errorf("%s: %v is told twice", c.name, e.Peer)
 				}
 			}
-			began += 5 * s
-			if told += second; second == 0 {
-				t.Fatalf("interval %v: nobody more is told, %d were", interval, told)
-			}
-			if interval > 0 && second > int((5*s+tellBurst)/interval) {
-				t.Errorf("interval %v: %d are told in 5 s", interval, second)
+			if most := int((r.now-began+tellBurst)/max(c.interval, tellGap)) + 1; told > most {
+				t.Fatalf("%s: %d are told within %v, at most %d can come", c.name, told, r.now-began, most)
 			}
 		}
-		if want := 5*s + 300*interval*12/10; began-1000*s > want+5*s {
-			t.Errorf("interval %v: all are told after %v, want %v", interval, began-1000*s, want)
+		until := func(at time.Duration) { // Tick is called whenever it is due
+			for due, ok := r.Due(); ok && due <= at; due, ok = r.Due() {
+				r.now = max(r.now, due)
+				r.tick().told()
+				count()
+			}
+			r.now = at
+		}
+		want := 6*s + 300*c.interval*12/10
+		for round := time.Duration(0); len(left) > 0 && r.now-began <= want; round++ {
+			for n, from := range who {
+				until(began + round*5*s + time.Duration(n)*c.spread/300)
+				if left[from] && r.listener(from, beat).told() {
+					count()
+				}
+			}
+		}
+		until(r.now) // they are all told now, or by what was planned
+		if len(left) > 0 || r.now-began > want {
+			t.Errorf("%s: %d are not told within %v, want none after %v", c.name, len(left), r.now-began, want)
+		}
+		t.Logf("%s: all within %v", c.name, r.now-began)
+	}
+}
+
+// Who waits to be told is not, when it sets up a tunnel by itself by then, or may not come any more.
+func TestStrangerLeavesTheRow(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		before func(*rig)
+		told   bool
+	}{
+		{"nothing happens", func(*rig) {}, true},
+		{"it asks for a cookie", func(r *rig) { r.listener(alice, wire.AppendCookieRequest(nil)) }, false},
+		{"it has a tunnel", func(r *rig) { r.up(alice, "a", 1, unique) }, false},
+		{"the broker stops", func(r *rig) { r.event(Event{Kind: EventStop}) }, false},
+		{"the broker is drained", func(r *rig) { r.drain(true, 0) }, false},
+		{"another configuration", func(r *rig) { r.Reconfigure(r.now, roomy(s/2), Options{}, nil) }, false},
+	} {
+		r := newRig(t, roomy(s), Options{})
+		r.alone = true
+		for _, from := range []pair{crowd(0), crowd(1), alice} { // one token
+			r.listener(from, beat)
+		}
+		r.now += 5 * s
+		for _, from := range []pair{crowd(0), crowd(1), alice} { // two for those who were heard before
+			r.listener(from, beat)
+		}
+		if r.told() || len(r.strangers.row) != 1 {
+			t.Fatalf("%s: got %q, want it to wait", c.name, r.lines())
+		}
+		c.before(r)
+		if got := len(only(r.run(3*s), "alice ← ERROR 0x03")) == 1; got != c.told || len(r.strangers.row) != 0 || len(r.strangers.waits) != 0 {
+			t.Errorf("%s: told %v, want %v; %d wait", c.name, got, c.told, len(r.strangers.row))
 		}
 	}
 }
