@@ -91,7 +91,7 @@ soak: go
 # would take longer than all the rest; a few simulated networks at once show whether its packages share anything.
 test-race: go
 	@$(NEED) gcc libc6-dev busybox-static lua5.1 tmux
-	CGO_ENABLED=1 $(GO) test -race -vet=off $$($(GO) list ./src/... | grep -Ev '/src/(broker|cmd/tunneldigger-broker|test/simulate)$$')
+	CGO_ENABLED=1 $(GO) test -race -vet=off $$($(GO) list ./src/... | grep -Ev '/src/(broker|test/simulate)$$')
 	CGO_ENABLED=1 $(GO) test -race -vet=off ./src/test/simulate -seeds 20
 
 test-386: go

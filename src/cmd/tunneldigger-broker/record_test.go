@@ -83,6 +83,9 @@ func TestCrashWithoutSystemd(t *testing.T) {
 	if text, status := b.call("kick", "node7"); status != 0 {
 		t.Fatal(text)
 	}
+	// Only then is it over: a broker that ends before may have asked nobody, and written nothing down.
+	b.hears("node7", "session.up", "session.pre-down", "session.down")
+	b.unrecorded(record, 107)
 	check := func(what string) {
 		t.Helper()
 		for i, p := range peers {
@@ -104,8 +107,8 @@ func TestCrashWithoutSystemd(t *testing.T) {
 			b.hears(fmt.Sprint("node", i), "session.up", "session.down", "session.up")
 		}
 	}
-	b.hears("node7", "session.up", "session.pre-down", "session.down")
-	begun.tunnel = begun.prepare("begun") // with the cookie of the process before
+	b.hears("node7", "session.up", "session.pre-down", "session.down") // and nothing more
+	begun.tunnel = begun.prepare("begun")                              // with the cookie of the process before
 	b.hears("begun", "session.up")
 
 	// Through an upgrade, and the new program crashes.
@@ -212,6 +215,26 @@ func (b *broker) recorded(path string, n int) {
 		}
 		if time.Now().After(end) {
 			b.Fatalf("the record does not get %d tunnels", n)
+		}
+	}
+}
+
+// unrecorded waits until the record has nothing of a tunnel.
+func (b *broker) unrecorded(path string, id int64) {
+	b.Helper()
+	slot := make([]byte, 512)
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		f, err := os.Open(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		n, err := f.ReadAt(slot, id*512)
+		f.Close()
+		if n >= 2 && binary.BigEndian.Uint16(slot) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			b.Fatalf("tunnel %d stays in the record: %v", id, err)
 		}
 	}
 }
