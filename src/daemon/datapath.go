@@ -91,7 +91,7 @@ func (d *Daemon) interfacesChanged() {
 			}
 		case datapath.MTUFailed, datapath.AttachFailed, datapath.LimitFailed:
 			if p != nil {
-				d.journal.WishFailed(d.now, d.about(p), ev)
+				d.journal.Interface(d.now, ev, d.about(p)...)
 			}
 		case datapath.LinkGone:
 			d.deviceGone(ev.Index)

@@ -44,12 +44,12 @@ func (j *Journal) Tick(now time.Duration) { j.quiet.flush(now) }
 
 // Note writes one line about what the core of a section did.
 func (j *Journal) Note(now time.Duration, section string, e *broker.Effect) {
-	level, text := noteText(e.Note)
-	kind := text
+	l := &notes[e.Note]
+	kind := l.text
 	if e.Note == broker.NoteRefused {
 		kind = e.Reason.String()
 	}
-	if !j.log.Enabled(level) {
+	if !j.log.Enabled(l.level) {
 		return
 	}
 	allowed := false
@@ -85,7 +85,7 @@ func (j *Journal) Note(now time.Duration, section string, e *broker.Effect) {
 			args = append(args, "detail", e.Detail)
 		}
 	}
-	j.log.Log(level, text, args...)
+	j.log.Log(l.level, l.text, args...)
 }
 
 // About is what every line about a client or its tunnel begins with, as far as
@@ -176,32 +176,19 @@ func (j *Journal) Odd(c *config.Config) {
 	}
 }
 
-func noteText(n broker.Note) (logline.Level, string) {
-	switch n {
-	case broker.NoteUp:
-		return logline.Info, "tunnel up"
-	case broker.NoteClosed:
-		return logline.Info, "tunnel closed"
-	case broker.NoteRefused:
-		return logline.Info, "client refused"
-	case broker.NoteQueued:
-		return logline.Debug, "client waits"
-	case broker.NoteMTU:
-		return logline.Info, "tunnel MTU changed"
-	case broker.NoteLimit:
-		return logline.Info, "bandwidth limit"
-	case broker.NoteBadLimit:
-		return logline.Warn, "a LIMIT that can't be understood was ignored"
-	case broker.NoteSetAside:
-		return logline.Warn, "the kernel has this tunnel ID already, it is set aside"
-	case broker.NoteStuck:
-		return logline.Warn, "the kernel did not remove the interface in time"
-	case broker.NoteTwins:
-		return logline.Warn, "two nodes have the same UUID: give one of them another"
-	case broker.NoteOldSessions:
-		return logline.Error, "this kernel refuses a second session with ID 1: clients without unique session IDs are sent elsewhere"
-	}
-	return logline.Warn, "unknown note"
+// notes is what each note is said with.
+var notes = [...]line{
+	broker.NoteUp:          {logline.Info, "", "tunnel up"},
+	broker.NoteClosed:      {logline.Info, "", "tunnel closed"},
+	broker.NoteRefused:     {logline.Info, "", "client refused"},
+	broker.NoteQueued:      {logline.Debug, "", "client waits"},
+	broker.NoteMTU:         {logline.Info, "", "tunnel MTU changed"},
+	broker.NoteLimit:       {logline.Info, "", "bandwidth limit"},
+	broker.NoteBadLimit:    {logline.Warn, "", "a LIMIT that can't be understood was ignored"},
+	broker.NoteSetAside:    {logline.Warn, "", "the kernel has this tunnel ID already, it is set aside"},
+	broker.NoteStuck:       {logline.Warn, "", "the kernel did not remove the interface in time"},
+	broker.NoteTwins:       {logline.Warn, "", "two nodes have the same UUID: give one of them another"},
+	broker.NoteOldSessions: {logline.Error, "", "this kernel refuses a second session with ID 1: clients without unique session IDs are sent elsewhere"},
 }
 
 // Level is the level that a configuration means.
