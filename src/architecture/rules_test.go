@@ -45,6 +45,7 @@ var may = map[string][]string{
 	"survive":  {"tlv", "logline", "notify", "poll"},
 	"gate":     {"admission", "broker", "config", "hook", "logline", "watch"},
 	"tap":      {"privilege"},
+	"bridges":  {"broker", "config", "datapath", "rttables"},
 	"journal":  {"broker", "config", "datapath", "datapath/kernel", "logline"},
 	"forward":  {"offload", "poll"},
 
@@ -66,11 +67,11 @@ var may = map[string][]string{
 	"config/classic":          {"config"},
 	"config/file":             {"config", "config/uci", "config/classic"},
 	"probe":                   {"wire", "sock", "poll", "resolve"},
-	"daemon":                  {"wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "datapath", "datapath/kernel", "rttables", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify", "datapath/user", "forward", "journal", "link", "privilege", "resources"},
+	"daemon":                  {"bridges", "wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "datapath", "datapath/kernel", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify", "datapath/user", "forward", "journal", "link", "privilege", "resources"},
 	"agent":                   {"wire", "client", "datapath", "datapath/kernel", "link", "sock", "poll", "hook", "logline", "resolve", "forward", "tap"},
 	"web":                     {"control"},
 	"cmd/tunneldigger-web":    {"control", "web"},
-	"cmd/tunneldigger-broker": {"admission", "config", "config/uci", "config/file", "hook", "journal", "logline", "probe", "control", "live", "resolve", "gate", "survive", "daemon"},
+	"cmd/tunneldigger-broker": {"admission", "bridges", "config", "config/uci", "config/file", "hook", "journal", "logline", "probe", "control", "live", "resolve", "gate", "survive", "daemon"},
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},
 
 	// For tests only.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"tunneldigger/src/bridges"
 	"tunneldigger/src/config"
 	"tunneldigger/src/config/uci"
 )
@@ -18,7 +19,7 @@ func (d *Daemon) configured(t *testing.T, text string) {
 	}
 	whole := *d.config
 	whole.Bridges, whole.Clients = c.Bridges, c.Clients
-	d.config = &whole
+	d.use(&whole)
 	d.links.Follow(d.now)
 	d.interfacesChanged()
 	d.moving, d.moveNext = true, 0
@@ -75,14 +76,14 @@ func TestBridgesThatCannotBe(t *testing.T) {
 		return c
 	}
 	d.config.Bridges = with("\toption interface 'digger%m'\n").Bridges
-	if err := d.ready(d.sections[0]); err == nil || !strings.Contains(err.Error(), "interface digger1446 is there and is no bridge") {
+	if err := d.bridges.Ready(d.now, d.links, "wan"); err == nil || !strings.Contains(err.Error(), "interface digger1446 is there and is no bridge") {
 		t.Errorf("%v", err)
 	}
-	if got := d.missing(); len(got) != 1 {
+	if got := d.bridges.Missing(d.now, d.links); len(got) != 1 {
 		t.Errorf("missing %q", got)
 	}
 	c := with("\toption interface 'br'\n\toption table 'no-such-table'\n")
-	if faults := TableFaults(c); len(faults) != 1 || !strings.Contains(faults[0].Error(), "bridge 'bridge0': routing table 'no-such-table'") {
+	if faults := bridges.TableFaults(c); len(faults) != 1 || !strings.Contains(faults[0].Error(), "bridge 'bridge0': routing table 'no-such-table'") {
 		t.Errorf("%v", faults)
 	}
 	if _, err := d.plan(c); err == nil || !strings.Contains(err.Error(), "no-such-table") {
@@ -94,21 +95,8 @@ func TestBridgesThatCannotBe(t *testing.T) {
 		t.Errorf("a reload gives %v", err)
 	}
 	d.config.Bridges = c.Bridges
-	if err := d.ready(d.sections[0]); err != nil {
+	if err := d.bridges.Ready(d.now, d.links, "wan"); err != nil {
 		t.Error(err)
-	}
-}
-
-// check tells of tables without routes, and of nothing else.
-func TestCheckTables(t *testing.T) {
-	c := &config.Config{Bridges: []config.Bridge{{Name: "a", Table: "142"}, {Name: "b"}, {Name: "c", Table: "143"}, {Name: "d", Table: "no-such-table"}}}
-	got := CheckTables(c, func() (map[uint32]bool, error) { return map[uint32]bool{143: true, 254: true}, nil })
-	if len(got) != 1 || !strings.HasPrefix(got[0], "bridge 'a': table '142' has no route now") {
-		t.Errorf("%q", got)
-	}
-	c.Bridges = c.Bridges[1:2]
-	if got := CheckTables(c, nil); got != nil {
-		t.Errorf("%q", got)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"tunneldigger/src/bridges"
 	"tunneldigger/src/config"
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/datapath/kernel"
@@ -20,7 +21,7 @@ func (d *Daemon) makeDatapath(none bool, socket string) error {
 		d.none = datapath.NewNone(d.links, d.stray)
 		return nil
 	}
-	d.links.MakeBridges(aliasOf(socket), d.own)
+	d.links.MakeBridges(bridges.Alias(socket), func(name string) *datapath.Own { return d.bridges.Own(name) })
 	d.kernel = kernel.New(d.links, d.stray)
 	d.user = user.New(d.links, d.wake.Notify)
 	return d.links.Open()

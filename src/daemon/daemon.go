@@ -4,6 +4,7 @@ import (
 	"os"
 	"time"
 
+	"tunneldigger/src/bridges"
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
@@ -18,6 +19,7 @@ import (
 	"tunneldigger/src/notify"
 	"tunneldigger/src/occupant"
 	"tunneldigger/src/poll"
+	"tunneldigger/src/status"
 	"tunneldigger/src/survive"
 )
 
@@ -80,7 +82,8 @@ type Daemon struct {
 	wake     *poll.Wake
 	hooks    *hook.Runner
 	control  *control.Server
-	marks    marks
+	marks    status.Marks
+	bridges  *bridges.Plan // of the configuration
 	lists    *gate.Lists
 	store    *survive.Store
 	verifier *gate.Verifier
@@ -98,9 +101,8 @@ type Daemon struct {
 	look     occupant.Look // at who has ports, while there is something to say
 	confined bool          // hooks can't have more rights than the broker, for good
 	moved    bool          // sections have given up addresses where tunnels stand
-	clients  clients
-	moving   bool // tunnels are being brought to other bridges
-	moveNext int  // the ID from which on
+	moving   bool          // tunnels are being brought to other bridges
+	moveNext int           // the ID from which on
 	creates  []creation
 	queue    []queued
 	effects  []broker.Effect

@@ -33,7 +33,7 @@ func (d *Daemon) openDatapath() error {
 			s.device = d.links.Index(s.config.Interface)
 		}
 	}
-	err := d.links.Adopt(d.now, d.isBridge)
+	err := d.links.Adopt(d.now, d.bridges.Is)
 	d.interfacesChanged()
 	d.user.Open()
 	return err
@@ -44,7 +44,7 @@ func (d *Daemon) openDatapath() error {
 // taken and set aside.
 func (d *Daemon) sweep() error {
 	found, err := d.kernel.Sweep(func(id uint32) bool {
-		if d.isNodes(id) {
+		if d.bridges.IsNodes(id) {
 			return d.ports.get(id) == nil
 		}
 		for _, s := range d.sections {
@@ -71,10 +71,7 @@ func (d *Daemon) stray(listener int, local, from netipAddrPort, data []byte) {
 
 // wish tells the data path what a tunnel's interface is to be now.
 func (d *Daemon) wish(p *port) {
-	p.want.Bridge, p.want.Isolated = "", false
-	if b := d.bridgeFor(p.section, p.uuid, p.want.MTU, p.local.Port()); b != nil {
-		p.want.Bridge, p.want.Isolated = b.Device(p.want.MTU), b.Isolate
-	}
+	d.bridges.Fill(&p.want, p.section.config.Name, p.uuid, p.local.Port())
 	d.links.Set(d.now, p.id, p.want)
 }
 

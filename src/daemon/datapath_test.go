@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/bridges"
 	"tunneldigger/src/config"
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/datapath/fake"
@@ -24,7 +25,7 @@ func faked(t *testing.T) (*Daemon, *fake.Kernel, *lines) {
 	k := fake.New()
 	d.links = datapath.New()
 	d.links.OpenWith(k.Conn(), k, k.Monitor())
-	d.links.MakeBridges(aliasOf("/run/socket"), d.own)
+	d.links.MakeBridges(bridges.Alias("/run/socket"), func(name string) *datapath.Own { return d.bridges.Own(name) })
 	d.kernel = kernel.New(d.links, d.stray)
 	d.kernel.OpenWith(kernel.NewMaker(k.L2TP(), k.Conn()))
 	d.none, d.kernelUp = nil, true
@@ -101,7 +102,7 @@ func TestTunnelsFollowBridgeSections(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	d.config.Bridges = []config.Bridge{{Interface: "br-x"}}
-	if got := d.missing(); len(got) != 1 {
+	if got := d.bridges.Missing(d.now, d.links); len(got) != 1 {
 		t.Errorf("missing %q", got)
 	}
 }

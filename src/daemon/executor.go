@@ -41,7 +41,12 @@ func (d *Daemon) carryOut(s *section) {
 		case broker.EffectNote:
 			d.journal.Note(d.now, s.config.Name, e)
 			d.noteStored(e)
-			d.noteMark(s, e)
+			switch e.Note {
+			case broker.NoteUp, broker.NoteMTU:
+				d.judge(s, &e.Facts, true)
+			case broker.NoteClosed:
+				d.marks.Forget(e.Tunnel)
+			}
 			s.refusals.Note(d.now, e)
 		}
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"strconv"
 
 	"tunneldigger/src/broker"
@@ -84,6 +85,17 @@ func (d *Daemon) collectHooks() {
 		}
 	}
 	d.settle()
+}
+
+// markHook notes how a hook of a tunnel that stands has ended.
+func (d *Daemon) markHook(s *section, id uint32, serial uint64, r *hook.Result) {
+	event := config.Event(r.Tag)
+	if event != config.EventSessionUp && event != config.EventMTUChanged || errors.Is(r.Err, hook.ErrCancelled) {
+		return // the tunnel goes, or there is none
+	}
+	if info, ok := s.core.Next(id); ok && info.Tunnel == id && info.Serial == serial && info.Stands() {
+		d.marks.Hook(s.number, &info.Facts, r.Event, r.Err)
+	}
 }
 
 func (d *Daemon) hookEnded(s *section, tunnel uint32, serial uint64, h config.Event, failed bool) {

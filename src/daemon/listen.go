@@ -81,7 +81,7 @@ func (d *Daemon) tellListening(s *section) {
 // is missing for all of it.
 func (d *Daemon) openSection(s *section) (changed bool, err error) {
 	if !s.complete {
-		if err := d.ready(s); err != nil {
+		if err := d.bridges.Ready(d.now, d.links, s.config.Name); err != nil {
 			return false, err
 		}
 	}

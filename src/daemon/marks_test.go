@@ -5,7 +5,6 @@ package daemon
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,25 +101,4 @@ func (r *running) eventually(text string, words ...string) {
 		}
 	}
 	r.Fatalf("no %q in\n%.2000s", text, body)
-}
-
-func TestCheckBridges(t *testing.T) {
-	c := &config.Config{Brokers: []config.Broker{{Name: "fixed", PMTU: 1312, Ports: []uint16{53}}, {Name: "found", Ports: []uint16{8942}}},
-		Bridges: []config.Bridge{
-			{Name: "all", Interface: "br0"}, {Name: "a", Interface: "br0", MTU: 1446}, {Name: "b", Interface: "br0", MTU: 1312, Broker: "fixed"},
-			{Name: "port", Interface: "br0", Ports: []uint16{53}},
-			{Name: "c", Interface: "br0", MTU: 1400}, {Name: "d", Interface: "br0", MTU: 1446, Broker: "fixed"},
-			{Name: "e", Interface: "br0", Ports: []uint16{123}}, {Name: "f", Interface: "br0", MTU: 1312, Ports: []uint16{8942}},
-		}}
-	const begin = "bridge '%' (interface br0): no tunnel can ever fit it: "
-	line := func(name, why string) string { return strings.Replace(begin, "%", name, 1) + why }
-	const found = "1446 1438 1426 1422 1418 1402 1396 1376 1346 1326 1280"
-	want := []string{
-		line("b", "sections that name port, broker or mtu of the same tunnels go before it"),
-		line("c", "mtu 1400 is none of "+strings.Replace(found, "1326", "1326 1312", 1)), line("d", "mtu 1446 is none of 1312"),
-		line("e", "no broker section that is enabled has its name and ports"), line("f", "mtu 1312 is none of "+found),
-	}
-	if got := CheckBridges(c); !slices.Equal(got, want) {
-		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
 }

@@ -1,6 +1,6 @@
 package daemon
 
-import "fmt"
+import "tunneldigger/src/broker"
 
 // movesATurn is how many tunnels a turn brings to other bridges: keepalives and
 // handshakes go on between.
@@ -21,28 +21,26 @@ func (d *Daemon) moveSome() {
 	}
 }
 
-// missing says which of the bridge sections' interfaces are not there, or can't be made: their tunnels
-// are attached when they come.
-func (d *Daemon) missing() (texts []string) {
-	for i := range d.config.Bridges {
-		if err := d.wanting(&d.config.Bridges[i]); err != nil {
-			texts = append(texts, fmt.Sprintf("%v: its tunnels wait for it", err))
-		}
+// judge marks a tunnel that no bridge section fits, or takes the mark away. Count
+// is whether such a tunnel counts, as one that was not counted before.
+func (d *Daemon) judge(s *section, f *broker.Facts, count bool) {
+	fresh, say := d.marks.Loose(s.number, f, !s.leaving && d.bridges.Loose(s.config.Name, f))
+	if !fresh || !count {
+		return
 	}
-	return texts
+	s.loosened++
+	if say {
+		d.log.Warn("no bridge section fits tunnels like this one: they are attached to nothing; give one section no option mtu, or add one",
+			"broker", s.config.Name, "mtu", f.MTU, "port", f.Local.Port(), "tunnel", f.Tunnel)
+	}
 }
 
-// ready wants the section's bridges to be there: a client is better off with another
-// broker than with a tunnel to nowhere.
-func (d *Daemon) ready(s *section) error {
-	for i := range d.config.Bridges {
-		b := &d.config.Bridges[i]
-		if b.Broker != "" && b.Broker != s.config.Name {
-			continue
+// judgeAll does it for all tunnels, when there are other bridge sections.
+func (d *Daemon) judgeAll(count bool) {
+	d.marks.Anew()
+	d.eachTunnel(func(s *section, t *broker.TunnelInfo) {
+		if t.Stands() {
+			d.judge(s, &t.Facts, count)
 		}
-		if err := d.wanting(b); err != nil {
-			return fmt.Errorf("%w: tunnels are to be attached to it", err)
-		}
-	}
-	return nil
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"tunneldigger/src/bridges"
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
@@ -120,8 +121,8 @@ func (d *Daemon) plan(c *config.Config) (*reloading, error) {
 		fault("%d broker sections, those included that are still being removed: want %d at most", numbers, maxSections)
 	}
 	faults = append(faults, d.lists.Faults(&whole)...)
-	faults = append(faults, TableFaults(&whole)...)
-	faults = append(faults, idFaults(&whole)...)
+	faults = append(faults, bridges.TableFaults(&whole)...)
+	faults = append(faults, bridges.IDFaults(&whole)...)
 	d.keepRights(next)
 	next.changes = config.Differences(d.config, &whole)
 	return next, errors.Join(faults...)
@@ -159,11 +160,11 @@ func (d *Daemon) named(name string) *section {
 func (d *Daemon) apply(next *reloading) string {
 	var said strings.Builder
 	d.journal.Odd(next.config)
-	bridges := slices.ContainsFunc(next.changes, func(c config.Change) bool {
+	others := slices.ContainsFunc(next.changes, func(c config.Change) bool {
 		return strings.HasPrefix(c.Section, "bridge ") || strings.HasPrefix(c.Section, "client ")
 	})
 	draining, rate := d.draining()
-	d.config = next.config
+	d.use(next.config)
 	d.journal.Configure(d.config.Log)
 	d.journal.Changed(next.changes)
 	for _, c := range next.changes {
@@ -173,7 +174,7 @@ func (d *Daemon) apply(next *reloading) string {
 		fmt.Fprintln(&said, text)
 		d.log.Warn(text)
 	}
-	for _, text := range d.missing() {
+	for _, text := range d.bridges.Missing(d.now, d.links) {
 		fmt.Fprintln(&said, text)
 		d.log.Warn(text)
 	}
@@ -228,7 +229,7 @@ func (d *Daemon) apply(next *reloading) string {
 	}
 	d.askAnew()
 	d.followLists(true)
-	if bridges {
+	if others {
 		d.links.Follow(d.now)
 		d.interfacesChanged()
 		d.judgeAll(true)
@@ -241,6 +242,9 @@ func (d *Daemon) apply(next *reloading) string {
 	d.log.Info("reloaded", "changes", len(next.changes))
 	return "Reloaded.\n" + said.String()
 }
+
+// use has a configuration in force from now on.
+func (d *Daemon) use(c *config.Config) { d.config, d.bridges = c, bridges.New(c) }
 
 // leave begins to take a section out: its tunnels are closed as when stopping.
 func (d *Daemon) leave(s *section) {

@@ -66,11 +66,7 @@ func (d *Daemon) shown(t *status.Tunnel, at status.Place) (next status.Place, ok
 				t.Unattached = strings.TrimSuffix("waits for "+st.Waits+": "+st.Failed, ": ")
 			}
 		}
-		m := d.marks.get(&info.Facts)
-		if m.loose {
-			t.Unattached = m.unattached(&info.Facts)
-		}
-		t.HookFailed = m.hook
+		d.marks.Show(s.number, t)
 		return status.Place{Section: at.Section, ID: info.Tunnel + 1}, true
 	}
 	return at, false
@@ -102,7 +98,7 @@ func (d *Daemon) report() status.Report {
 			Limits: s.core.Limits(d.now),
 		}
 		section.Listeners = s.report()
-		section.Unattached, section.HookFailed = d.counts(s)
+		section.Unattached, section.HookFailed = d.marks.Count(s.number)
 		section.UnattachedTotal = s.loosened
 		section.Refusals = s.refusals.Shown(d.now, d.journal.UUID, d.config.Log.Addresses)
 		r.Sections = append(r.Sections, section)

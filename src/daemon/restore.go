@@ -221,7 +221,7 @@ func (d *Daemon) restorePort(c *survive.Tunnel) {
 	}
 	info, _ := p.section.core.Next(p.id)
 	if c.HookFailed != "" {
-		d.marks.set(p.id, mark{serial: info.Serial, hook: c.HookFailed})
+		d.marks.Restore(c.Section, &info.Facts, c.HookFailed)
 	}
 	d.ports.add(p)
 	d.inherit(p, &info, c.FD, datapath.Known{Is: datapath.Want{Bridge: c.Master, Isolated: c.Isolated}, Sure: true, Failed: c.Unsettled})

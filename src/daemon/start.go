@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/bridges"
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
@@ -41,7 +42,7 @@ func start(o Options) (_ *Daemon, err error) {
 		return nil, fmt.Errorf("%d broker sections are enabled: at most %d can be", len(c.Brokers), maxSections)
 	}
 	d := &Daemon{
-		config: c, read: o.Read, log: o.Log, incoming: o.Signals, clock: newClock(), signals: make(chan os.Signal, 4),
+		config: c, bridges: bridges.New(c), read: o.Read, log: o.Log, incoming: o.Signals, clock: newClock(), signals: make(chan os.Signal, 4),
 		journal: journal.New(o.Log, c.Log),
 	}
 	d.now = d.clock.now()
@@ -157,7 +158,7 @@ func (d *Daemon) coreOptions(s *section, most int) broker.Options {
 	return broker.Options{
 		Jar: d.jar, Random: mathrand.Uint32, Verify: d.config.Hooks.Program[config.EventVerify] != "", MaxTunnels: most,
 		Taken: func(id uint32) bool { return d.taken(s, id) }, Serial: d.serial,
-		Client: d.holds,
+		Client: func(uuid string) broker.Client { return d.bridges.Client(uuid) },
 	}
 }
 

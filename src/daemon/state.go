@@ -27,7 +27,7 @@ func (d *Daemon) state(caller int) *survive.State {
 	for _, p := range d.ports.byID {
 		if p != nil {
 			t := p.state(d.links.State(p.id), d.store.Stored(p.id))
-			t.HookFailed = d.marks.byID[p.id].hook
+			t.HookFailed = d.marks.Failed(p.id)
 			st.Tunnels = append(st.Tunnels, t)
 		}
 	}

@@ -29,12 +29,10 @@ func TestFieldsAreHandedOver(t *testing.T) {
 		{Daemon{}, "config jar sections serial ports hooks control store started hooksRun marks moved moving unsent rises confined " + // handed over
 			"read log none kernel user kernelUp lacks links signals incoming clock version " + // made anew
 			"poller wake now promptly retryAt look creates queue effects event letter buffer padded listenFirst replied " + // of a turn, or found out again
-			"journal lists verifier moveNext clients " + // begin anew: windows of the log, files, answers
+			"journal lists verifier moveNext bridges " + // begin anew: windows of the log, files, answers
 			"stopBy upgrading"}, // there is no upgrade while stopping, and only one at a time
 		{section{}, "number config core listeners complete opened device leaving stale waits waitsFor silentErrors loosened refusals path"}, // stale: only during a reload; waits: found out again; refusals: begin anew
 		{port{}, "id section listener peer local name want raises since closing silentErrors traffic uuid"},                                 // traffic is read again; uuid is the core's
-		{mark{}, "serial loose hook"}, // loose: found out again
-		{marks{}, "byID said"},        // said: once more
 		{rises{}, "queue newcomer"},
 	} {
 		typ := reflect.TypeOf(c.value)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"tunneldigger/src/bridges"
 	"tunneldigger/src/config"
 	"tunneldigger/src/daemon"
 	"tunneldigger/src/hook"
@@ -24,7 +25,7 @@ func (o *options) check() int {
 	for _, err := range checkHooks(&c.Hooks) {
 		faults = append(faults, err.Error())
 	}
-	for _, err := range daemon.TableFaults(c) {
+	for _, err := range bridges.TableFaults(c) {
 		faults = append(faults, err.Error())
 	}
 	for _, line := range faults {
@@ -36,7 +37,7 @@ func (o *options) check() int {
 	if err := checkLists(c, o.out); err != nil {
 		return o.fault(err)
 	}
-	for _, n := range slices.Concat(daemon.CheckBridges(c), daemon.CheckPorts(c), daemon.CheckTables(c, daemon.Routes)) {
+	for _, n := range slices.Concat(bridges.Check(c), daemon.CheckPorts(c), bridges.CheckTables(c, bridges.Routes)) {
 		fmt.Fprintln(o.out, n)
 	}
 	if len(faults) > 0 && !o.starts {
