@@ -12,7 +12,7 @@ const (
 )
 
 // pure packages take their clock, randomness, input and output from their caller.
-var pure = []string{"wire", "cookie", "tlv", "admission", "pmtu", "broker", "config", "client", "test/simulate", "status", "offload", "live"}
+var pure = []string{"wire", "cookie", "tlv", "admission", "pmtu", "broker", "config", "config/scripts", "client", "test/simulate", "status", "offload", "live"}
 
 // may tells which packages of the tree a package may import: one direction, from cmd down to the pure ones.
 var may = map[string][]string{
@@ -65,13 +65,14 @@ var may = map[string][]string{
 	// What puts them together.
 	"config/uci":              {"config"},
 	"config/classic":          {"config"},
+	"config/scripts":          {"config"},
 	"config/file":             {"config", "config/uci", "config/classic"},
 	"probe":                   {"wire", "sock", "poll", "resolve"},
 	"daemon":                  {"bridges", "wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "datapath", "datapath/kernel", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify", "datapath/user", "forward", "journal", "link", "privilege", "resources"},
 	"agent":                   {"wire", "client", "datapath", "datapath/kernel", "link", "sock", "poll", "hook", "logline", "resolve", "forward", "tap"},
 	"web":                     {"control"},
 	"cmd/tunneldigger-web":    {"control", "web"},
-	"cmd/tunneldigger-broker": {"admission", "bridges", "config", "config/uci", "config/file", "hook", "journal", "logline", "probe", "control", "live", "resolve", "gate", "survive", "daemon"},
+	"cmd/tunneldigger-broker": {"admission", "bridges", "config", "config/uci", "config/file", "config/scripts", "hook", "journal", "logline", "probe", "control", "live", "resolve", "gate", "survive", "daemon"},
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},
 
 	// For tests only.

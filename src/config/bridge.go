@@ -34,22 +34,31 @@ func (in *input) bridge(dst *string) {
 // addAddresses reads the addresses of a bridge that is made.
 func (d *bridgeDraft) addAddresses(in *input) {
 	in.list(maxListed, func(v Value) bool {
-		p, err := netip.ParsePrefix(v.Text)
-		_, ok := parseAddress(p.Addr().String())
-		whole := p.Bits() == p.Addr().BitLen()
-		switch {
-		case err != nil || !ok || p.Addr().IsUnspecified() || p.Bits() == 0:
-			in.refuse(v, "an IPv4 or IPv6 address with the length of its prefix, as in 198.51.100.1/24", "")
+		p, want := BridgeAddress(v.Text)
+		if want != "" {
+			in.refuse(v, want, "")
 			return true
-		case p.Addr().Is4() && !whole && p.Bits() < 31 && p.Masked().Addr() == p.Addr():
-			in.refuse(v, "an address in the network, not the network's own", "")
-			return true
-		case slices.ContainsFunc(d.Addresses, func(e netip.Prefix) bool { return e.Addr() == p.Addr() }):
+		}
+		if slices.ContainsFunc(d.Addresses, func(e netip.Prefix) bool { return e.Addr() == p.Addr() }) {
 			return false
 		}
 		d.Addresses = append(d.Addresses, p)
 		return true
 	})
+}
+
+// BridgeAddress reads an address for a bridge that is made; want says what is wanted
+// instead of a text that gives none.
+func BridgeAddress(text string) (p netip.Prefix, want string) {
+	p, err := netip.ParsePrefix(text)
+	_, ok := parseAddress(p.Addr().String())
+	switch whole := p.Bits() == p.Addr().BitLen(); {
+	case err != nil || !ok || p.Addr().IsUnspecified() || p.Bits() == 0:
+		return p, "an IPv4 or IPv6 address with the length of its prefix, as in 198.51.100.1/24"
+	case p.Addr().Is4() && !whole && p.Bits() < 31 && p.Masked().Addr() == p.Addr():
+		return p, "an address in the network, not the network's own"
+	}
+	return p, ""
 }
 
 // table stores a number or a name; whether rt_tables has the name is seen when it

@@ -13,14 +13,7 @@ func FormatUCI(c *Config) string {
 		w.broker(&c.Brokers[i])
 	}
 	for i := range c.Bridges {
-		b := &c.Bridges[i]
-		w.section("bridge", b.Name)
-		w.number("mtu", uint64(b.MTU))
-		w.option("interface", b.Interface)
-		w.flag("isolate", b.Isolate)
-		w.option("broker", b.Broker)
-		w.ports(b.Ports)
-		w.made(b)
+		w.bridge(&c.Bridges[i])
 	}
 	for i := range c.Clients {
 		k := &c.Clients[i]
@@ -49,6 +42,23 @@ func FormatUCI(c *Config) string {
 		w.option("log_uuids", "0")
 	}
 	return w.String()
+}
+
+// FormatBridge writes one bridge section as [FormatUCI] does.
+func FormatBridge(b *Bridge) string {
+	var w uciWriter
+	w.bridge(b)
+	return w.String()
+}
+
+func (w *uciWriter) bridge(b *Bridge) {
+	w.section("bridge", b.Name)
+	w.number("mtu", uint64(b.MTU))
+	w.option("interface", b.Interface)
+	w.flag("isolate", b.Isolate)
+	w.option("broker", b.Broker)
+	w.ports(b.Ports)
+	w.made(b)
 }
 
 // made writes what the broker does about a bridge of its own.

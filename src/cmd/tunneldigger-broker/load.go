@@ -118,6 +118,7 @@ func (o *options) convert() int {
 		return exitFault
 	}
 	fmt.Fprint(o.out, config.FormatUCI(c))
+	o.propose(c)
 	return exitFine
 }
 
