@@ -46,7 +46,7 @@ func TestFigures(t *testing.T) {
 		{"src/daemon/daemon.go", "stopDeadline = 10 * time.Second", map[string][]string{
 			"files/doc/operating.md": {"stop the broker within ten seconds"}, "files/server/tunneldigger-broker.8": {"within ten seconds"},
 		}},
-		{"src/daemon/daemon.go", "retryGap = 2 * time.Second", map[string][]string{"files/doc/troubleshooting.md": {"every two seconds"}}},
+		{"src/listen/set.go", "RetryGap = 2 * time.Second", map[string][]string{"files/doc/troubleshooting.md": {"every two seconds"}}},
 		{"src/survive/prove.go", "proofTime = 10 * time.Second", map[string][]string{"files/doc/operating.md": {"no answer within ten seconds"}}},
 		{"files/server/tunneldigger-broker.service", "RestartSec=5", map[string][]string{"files/doc/operating.md": {"again after five seconds"}}},
 		{"src/broker/handshake.go", "uint16(uint32(taken) * 65535 / uint32(b.limit))", map[string][]string{"files/doc/sizing.md": {"the load as a part of `max_tunnels`"}}},

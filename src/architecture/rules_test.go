@@ -46,7 +46,8 @@ var may = map[string][]string{
 	"gate":     {"admission", "broker", "config", "hook", "logline", "watch"},
 	"tap":      {"privilege"},
 	"bridges":  {"broker", "config", "datapath", "rttables"},
-	"journal":  {"broker", "config", "datapath", "datapath/kernel", "logline"},
+	"listen":   {"config", "occupant", "sock", "status"},
+	"journal":  {"broker", "config", "listen", "datapath", "datapath/kernel", "logline"},
 	"forward":  {"offload", "poll"},
 
 	// What carries frames.
@@ -68,11 +69,11 @@ var may = map[string][]string{
 	"config/scripts":          {"config"},
 	"config/file":             {"config", "config/uci", "config/classic"},
 	"probe":                   {"wire", "sock", "poll", "resolve"},
-	"daemon":                  {"bridges", "wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "datapath", "datapath/kernel", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify", "datapath/user", "forward", "journal", "link", "privilege", "resources"},
+	"daemon":                  {"bridges", "listen", "wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "datapath", "datapath/kernel", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify", "datapath/user", "forward", "journal", "link", "privilege", "resources"},
 	"agent":                   {"wire", "client", "datapath", "datapath/kernel", "link", "sock", "poll", "hook", "logline", "resolve", "forward", "tap"},
 	"web":                     {"control"},
 	"cmd/tunneldigger-web":    {"control", "web"},
-	"cmd/tunneldigger-broker": {"admission", "bridges", "config", "config/uci", "config/file", "config/scripts", "hook", "journal", "logline", "probe", "control", "live", "resolve", "gate", "survive", "daemon"},
+	"cmd/tunneldigger-broker": {"admission", "bridges", "listen", "config", "config/uci", "config/file", "config/scripts", "hook", "journal", "logline", "probe", "control", "live", "resolve", "gate", "survive", "daemon"},
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},
 
 	// For tests only.

@@ -72,7 +72,8 @@ func TestTurnIsBounded(t *testing.T) {
 			t.Fatalf("%d datagrams were taken in %d turns, want %d", got, turn, turn*batches*32)
 		}
 	}
-	for number, l := range d.sections[0].listeners {
+	for number := range uint32(listeners) {
+		l, _ := d.sections[0].listen.Get(number)
 		left := 0
 		for some := -1; some != 0; left += some {
 			datagrams, _ := l.(*sock.Listener).Receive()

@@ -17,7 +17,6 @@ import (
 	"tunneldigger/src/journal"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/notify"
-	"tunneldigger/src/occupant"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/status"
 	"tunneldigger/src/survive"
@@ -26,7 +25,6 @@ import (
 const (
 	batch        = 256              // epoll events a turn
 	stopDeadline = 10 * time.Second // for clients, hooks and interfaces when stopping
-	retryGap     = 2 * time.Second  // between two looks for a missing interface
 	largest      = 65535            // bytes of a UDP datagram
 
 	// While tunnels' datagrams come thick, they are left to gather for so long: a
@@ -98,7 +96,6 @@ type Daemon struct {
 	replied  bool          // answers wait at listeners
 	stopBy   time.Duration // when stopping must have ended, 0: not stopping
 	retryAt  time.Duration // when to look again for missing interfaces, 0: none
-	look     occupant.Look // at who has ports, while there is something to say
 	confined bool          // hooks can't have more rights than the broker, for good
 	moved    bool          // sections have given up addresses where tunnels stand
 	moving   bool          // tunnels are being brought to other bridges
@@ -278,10 +275,6 @@ func (d *Daemon) flush() {
 		if s == nil {
 			continue
 		}
-		for _, l := range s.listeners {
-			if _, err := l.Flush(); err != nil {
-				d.sendFailed(s, err)
-			}
-		}
+		s.listen.Flush(func(err error) { d.sendFailed(s, err) })
 	}
 }

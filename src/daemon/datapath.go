@@ -3,6 +3,7 @@ package daemon
 import (
 	"tunneldigger/src/broker"
 	"tunneldigger/src/datapath"
+	"tunneldigger/src/listen"
 	"tunneldigger/src/poll"
 )
 
@@ -29,8 +30,8 @@ func (d *Daemon) openDatapath() error {
 		}
 	}
 	for _, s := range d.sections {
-		if s != nil && s.device == 0 && s.config.Interface != "" { // version 1.0 did not hand it over
-			s.device = d.links.Index(s.config.Interface)
+		if s != nil {
+			s.listen.Locate(d.links.Index) // version 1.0 did not hand it over
 		}
 	}
 	err := d.links.Adopt(d.now, d.bridges.Is)
@@ -91,9 +92,9 @@ func (d *Daemon) interfacesChanged() {
 				d.journal.Interface(d.now, ev, d.about(p)...)
 			}
 		case datapath.LinkGone:
-			d.deviceGone(ev.Index)
+			d.deafened(func(l *listen.Set) bool { return l.Gone(ev.Index) })
 		case datapath.Overrun:
-			d.compareDevices()
+			d.deafened(func(l *listen.Set) bool { return l.Compare(d.links.Index) })
 		default:
 			d.journal.Interface(d.now, ev)
 		}

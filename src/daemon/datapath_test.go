@@ -137,7 +137,7 @@ func TestDeviceMadeAnew(t *testing.T) {
 		s := d.sections[0]
 		s.config.Interface = "wan0"
 		l := k.Add("wan0", "ppp", 1500)
-		s.device = l.Index
+		s.listen.Locate(d.links.Index)
 		k.Remove(l)
 		k.Add("wan0", "ppp", 1500)
 		if overrun {
@@ -146,19 +146,20 @@ func TestDeviceMadeAnew(t *testing.T) {
 		d.links.Watch(d.now)
 		d.interfacesChanged()
 		log.await(t, "interface gone broker=wan interface=wan0")
-		if len(s.listeners) != 0 || s.complete || d.retryAt == 0 {
-			t.Errorf("overrun %v: %d listeners, complete %v", overrun, len(s.listeners), s.complete)
+		if s.listen.Len() != 0 || s.listen.State().Complete || d.retryAt == 0 {
+			t.Errorf("overrun %v: %d listeners, %+v", overrun, s.listen.Len(), s.listen.State())
 		}
 	}
 	// One that is still there keeps them.
 	d, k, _ := faked(t)
 	s := d.sections[0]
 	s.config.Interface = "wan0"
-	s.device = k.Add("wan0", "ppp", 1500).Index
+	k.Add("wan0", "ppp", 1500)
+	s.listen.Locate(d.links.Index)
 	k.Overrun()
 	d.links.Watch(d.now)
 	d.interfacesChanged()
-	if len(s.listeners) == 0 {
+	if s.listen.Len() == 0 {
 		t.Error("the listeners are closed")
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/config"
+	"tunneldigger/src/listen"
 	"tunneldigger/src/logline"
 )
 
@@ -136,7 +137,7 @@ func TestAddressComesAndGoes(t *testing.T) {
 		return
 	}
 	tool(t, "ip", "address", "add", "192.0.2.1/32", "dev", "lo")
-	addressGap = retryGap
+	listen.AddressGap = listen.RetryGap
 	r := serve(t, func(c *config.Config) {
 		c.Brokers[0].Addresses = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("2001:db8::1")}
 		c.Brokers[0].Ports = []uint16{8942}
@@ -227,7 +228,7 @@ func TestAllPortsTaken(t *testing.T) {
 	} {
 		b.MaxTunnels, b.TunnelIDBase, b.TunnelTimeout = 1, 3, time.Minute
 		d, said, err := start(b, two)
-		if err != nil || len(d.sections[0].listeners)+len(d.sections[1].listeners) != 0 || !strings.Contains(said, "waiting to listen broker="+b.Name) {
+		if err != nil || d.sections[0].listen.Len()+d.sections[1].listen.Len() != 0 || !strings.Contains(said, "waiting to listen broker="+b.Name) {
 			t.Errorf("%s: %v\n%s", b.Name, err, said)
 		}
 	}
@@ -249,7 +250,7 @@ func TestCheckPorts(t *testing.T) {
 	const lacks = "broker 'one': UDP 192.0.2.1:54: this machine does not have the address now"
 	want := func(lines ...string) {
 		t.Helper()
-		if got := CheckPorts(c); !slices.Equal(got, lines) {
+		if got := listen.Check(c); !slices.Equal(got, lines) {
 			t.Errorf("got %q, want %q", got, lines)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/broker"
+	"tunneldigger/src/listen"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/sock"
 )
@@ -46,7 +47,7 @@ func (d *Daemon) listenersReady(events []poll.Event) {
 // more.
 func (d *Daemon) listenerReady(ev *poll.Event) bool {
 	index := uint32(ev.Token)
-	s, place := d.listener(index)
+	s, place, _ := d.listener(index)
 	l, ours := place.(*sock.Listener)
 	if !ours {
 		return false
@@ -66,8 +67,8 @@ func (d *Daemon) listenerReady(ev *poll.Event) bool {
 		// What nobody can clear would keep the loop busy for ever.
 		d.log.Error("a listening socket has nothing but errors: all of the section are opened anew", "broker", s.config.Name)
 		s.silentErrors = 0
-		d.closeSection(s)
-		d.retry(retryGap)
+		s.listen.CloseAll()
+		d.retry(listen.RetryGap)
 	}
 	return len(datagrams) == sock.Batch
 }

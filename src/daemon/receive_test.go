@@ -38,7 +38,8 @@ func (d *Daemon) drops(of broker.Drop) int { return int(d.sections[0].core.Stats
 // A listener's socket that only raises errors is given up, not spun on, and the section listens again.
 func TestListenerThatOnlyFails(t *testing.T) {
 	d, log := started(t, 1)
-	l := d.sections[0].listeners[0].(*sock.Listener)
+	place, _ := d.sections[0].listen.Get(0)
+	l := place.(*sock.Listener)
 	// A descriptor that is readable for ever, and no socket.
 	broken, err := unix.Eventfd(1, unix.EFD_CLOEXEC)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
+	"tunneldigger/src/listen"
 	"tunneldigger/src/notify"
 )
 
@@ -84,7 +85,7 @@ func (d *Daemon) plan(c *config.Config) (*reloading, error) {
 	}
 	for i := range whole.Brokers {
 		b := &whole.Brokers[i]
-		if err := listenable(b); err != nil {
+		if err := listen.Few(b); err != nil {
 			faults = append(faults, err)
 		}
 		s := d.named(b.Name)
@@ -199,7 +200,7 @@ func (d *Daemon) apply(next *reloading) string {
 			}
 			continue
 		}
-		s.outdate(b)
+		s.listen.Reconfigure(b)
 		s.config = b
 		d.effects = s.core.Reconfigure(d.now, *b, d.coreOptions(s, most[i]), d.effects[:0])
 		d.carryOut(s)
@@ -212,19 +213,14 @@ func (d *Daemon) apply(next *reloading) string {
 		if s == nil {
 			continue
 		}
-		for number := range s.stale {
+		for _, number := range s.listen.Stale() {
 			d.retire(s, number)
 		}
 		if s.leaving {
 			continue
 		}
-		if s.waitsFor != "" {
-			fmt.Fprintf(&said, "broker '%s' waits to listen: %s\n", s.config.Name, s.waitsFor)
-		}
-		for _, at := range endpoints(s.config) {
-			if w, waits := s.waits[at]; waits {
-				fmt.Fprintf(&said, "broker '%s' waits to listen: %s\n", s.config.Name, w.why)
-			}
+		for _, why := range s.listen.Waits() {
+			fmt.Fprintf(&said, "broker '%s' waits to listen: %s\n", s.config.Name, why)
 		}
 	}
 	d.askAnew()
@@ -248,8 +244,8 @@ func (d *Daemon) use(c *config.Config) { d.config, d.bridges = c, bridges.New(c)
 
 // leave begins to take a section out: its tunnels are closed as when stopping.
 func (d *Daemon) leave(s *section) {
-	s.leaving, s.complete = true, false
-	s.outdate(&config.Broker{})
+	s.leaving = true
+	s.listen.Leave()
 	d.log.Info("closing the tunnels of a removed section", "broker", s.config.Name, "tunnels", s.core.Tunnels())
 	d.handle(s, &broker.Event{Kind: broker.EventRemove})
 }

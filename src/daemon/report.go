@@ -93,11 +93,13 @@ func (d *Daemon) report() status.Report {
 		}
 		on, rate := s.core.Draining()
 		section := status.Section{
-			Name: s.config.Name, Interface: strings.TrimPrefix(s.config.Interface, config.NoDevice), Datapath: s.datapath(), WaitsFor: s.waitsFor,
+			Name: s.config.Name, Interface: strings.TrimPrefix(s.config.Interface, config.NoDevice), Datapath: s.datapath(), WaitsFor: s.listen.Missing(),
 			Tunnels: s.core.Tunnels(), Limit: s.core.Limit(), Queued: s.core.Waiting(), Draining: on, CloseRate: rate, Stats: s.core.Stats(),
 			Limits: s.core.Limits(d.now),
 		}
-		section.Listeners = s.report()
+		if !s.leaving {
+			section.Listeners = s.listen.Report()
+		}
 		section.Unattached, section.HookFailed = d.marks.Count(s.number)
 		section.UnattachedTotal = s.loosened
 		section.Refusals = s.refusals.Shown(d.now, d.journal.UUID, d.config.Log.Addresses)

@@ -12,6 +12,7 @@ import (
 	"tunneldigger/src/cookie"
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/hook"
+	"tunneldigger/src/listen"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/sock"
@@ -44,7 +45,7 @@ func understand(o Options, state []byte) (*past, error) {
 			return nil, tlv.ErrMalformed
 		}
 		for number := range s.Listeners {
-			if int(number/maxListeners) != s.Number {
+			if listen.Section(number) != s.Number {
 				return nil, tlv.ErrMalformed
 			}
 		}
@@ -137,11 +138,9 @@ func (d *Daemon) restore(c *past, record string) error {
 }
 
 func (d *Daemon) restoreSection(c *survive.Section, b *config.Broker, most []int) (err error) {
-	s := &section{
-		number: c.Number, config: b, listeners: make(map[uint32]listener),
-		leaving: c.Leaving, opened: c.Opened, complete: c.Complete, loosened: c.Unattached,
-		device: int(c.Device), path: d.pathOf(c.User),
-	}
+	s := d.newSection(c.Number, b, d.pathOf(c.User))
+	s.leaving, s.loosened = c.Leaving, c.Unattached
+	s.listen.Restore(listen.State{Opened: c.Opened, Complete: c.Complete, Device: int(c.Device)})
 	limit := b.MaxTunnels
 	for i := range d.config.Brokers {
 		if &d.config.Brokers[i] == b {
@@ -160,12 +159,12 @@ func (d *Daemon) restoreSection(c *survive.Section, b *config.Broker, most []int
 		if err != nil {
 			return fmt.Errorf("broker '%s': listener: %w", c.Name, err)
 		}
-		s.listeners[number] = l
+		s.listen.Adopt(number, l)
 	}
 	return nil
 }
 
-func (d *Daemon) restoreListener(s *section, number uint32, fds []int) (listener, error) {
+func (d *Daemon) restoreListener(s *section, number uint32, fds []int) (listen.Listener, error) {
 	for _, fd := range fds {
 		unix.CloseOnExec(fd)
 	}

@@ -15,6 +15,7 @@ import (
 	"tunneldigger/src/cookie"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/journal"
+	"tunneldigger/src/listen"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/privilege"
 	"tunneldigger/src/resources"
@@ -113,7 +114,7 @@ func (d *Daemon) makeSections(r *survive.Record) (left []survive.Left, err error
 	most := d.shares()
 	for i := range c.Brokers {
 		b := &c.Brokers[i]
-		if err := listenable(b); err != nil {
+		if err := listen.Few(b); err != nil {
 			return nil, err
 		}
 		if _, err := d.add(b, most[i]); err != nil {
@@ -124,7 +125,7 @@ func (d *Daemon) makeSections(r *survive.Record) (left []survive.Left, err error
 		d.adoptStored(left)
 		left = nil
 	}
-	return left, d.servable()
+	return left, listen.Possible(c.Brokers, d.portsInUse())
 }
 
 // setJar makes what cookies, and digests of UUIDs, come from.
@@ -146,7 +147,7 @@ func (d *Daemon) add(b *config.Broker, most int) (*section, error) {
 	if number == len(d.sections) {
 		d.sections = append(d.sections, nil)
 	}
-	s := &section{number: number, config: b, path: path, listeners: make(map[uint32]listener)}
+	s := d.newSection(number, b, path)
 	s.core = broker.New(*b, d.coreOptions(s, most))
 	d.sections[number] = s
 	d.tellDatapath(s)
@@ -180,7 +181,7 @@ func (d *Daemon) shares() []int {
 	wanted, others := 0, spareFiles+resources.HookFiles*resources.Hooks(c.Hooks.Parallel)
 	for i := range c.Brokers {
 		wanted += c.Brokers[i].MaxTunnels
-		others += len(endpoints(&c.Brokers[i]))
+		others += len(listen.Endpoints(&c.Brokers[i]))
 	}
 	for _, s := range d.sections {
 		if s != nil && s.leaving {

@@ -35,15 +35,12 @@ func (d *Daemon) state(caller int) *survive.State {
 }
 
 func (s *section) state() survive.Section {
-	st := survive.Section{
+	l := s.listen.State()
+	return survive.Section{
 		Number: s.number, Name: s.config.Name, Config: config.FormatUCI(&config.Config{Brokers: []config.Broker{*s.config}}),
-		Leaving: s.leaving, Complete: s.complete, Opened: s.opened, Unattached: s.loosened, Device: uint32(s.device),
-		Listeners: make(map[uint32][]int), User: s.user(), Core: s.core.AppendState(nil),
+		Leaving: s.leaving, Complete: l.Complete, Opened: l.Opened, Unattached: s.loosened, Device: uint32(l.Device),
+		Listeners: s.listen.FDs(), User: s.user(), Core: s.core.AppendState(nil),
 	}
-	for number, l := range s.listeners {
-		st.Listeners[number] = l.FDs()
-	}
-	return st
 }
 
 func (p *port) state(is datapath.State, stored bool) survive.Tunnel {

@@ -16,6 +16,7 @@ import (
 	"tunneldigger/src/cookie"
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/hook"
+	"tunneldigger/src/listen"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/survive"
 )
@@ -28,11 +29,11 @@ func TestFieldsAreHandedOver(t *testing.T) {
 	}{
 		{Daemon{}, "config jar sections serial ports hooks control store started hooksRun marks moved moving unsent rises confined " + // handed over
 			"read log none kernel user kernelUp lacks links signals incoming clock version " + // made anew
-			"poller wake now promptly retryAt look creates queue effects event letter buffer padded listenFirst replied " + // of a turn, or found out again
+			"poller wake now promptly retryAt creates queue effects event letter buffer padded listenFirst replied " + // of a turn, or found out again
 			"journal lists verifier moveNext bridges " + // begin anew: windows of the log, files, answers
 			"stopBy upgrading"}, // there is no upgrade while stopping, and only one at a time
-		{section{}, "number config core listeners complete opened device leaving stale waits waitsFor silentErrors loosened refusals path"}, // stale: only during a reload; waits: found out again; refusals: begin anew
-		{port{}, "id section listener peer local name want raises since closing silentErrors traffic uuid"},                                 // traffic is read again; uuid is the core's
+		{section{}, "number config core listen leaving silentErrors loosened refusals path"},                // refusals: begin anew
+		{port{}, "id section listener peer local name want raises since closing silentErrors traffic uuid"}, // traffic is read again; uuid is the core's
 		{rises{}, "queue newcomer"},
 	} {
 		typ := reflect.TypeOf(c.value)
@@ -114,7 +115,7 @@ func TestProveNumbers(t *testing.T) {
 	d := standing(t)
 	o := Options{Config: d.config, NoDatapath: true, Parse: parse}
 	for name, change := range map[string]func(*survive.State){
-		"listener": func(s *survive.State) { s.Sections[0].Listeners[maxListeners] = []int{3} },
+		"listener": func(s *survive.State) { s.Sections[0].Listeners[listen.Max] = []int{3} },
 		"section":  func(s *survive.State) { s.Sections[0].Number = maxSections },
 		"twice":    func(s *survive.State) { s.Sections = append(s.Sections, s.Sections[0]) },
 	} {
@@ -133,7 +134,7 @@ func TestVersion10(t *testing.T) {
 		t.Fatal(err)
 	}
 	d, _ := started(t, 1)
-	d.closeListeners()
+	d.sections[0].listen.CloseAll()
 	c, err := understand(Options{Parse: parse}, all)
 	if err != nil {
 		t.Fatal(err)

@@ -76,7 +76,11 @@ func (d *Daemon) close() {
 		d.links.RemoveBridges()
 		d.interfacesChanged()
 	}
-	d.closeListeners()
+	for _, s := range d.sections {
+		if s != nil {
+			s.listen.CloseAll()
+		}
+	}
 	d.links.Close()
 	d.lists.Close()
 }

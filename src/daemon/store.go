@@ -5,6 +5,7 @@ import (
 
 	"tunneldigger/src/broker"
 	"tunneldigger/src/datapath"
+	"tunneldigger/src/listen"
 	"tunneldigger/src/survive"
 )
 
@@ -35,7 +36,7 @@ func (d *Daemon) adoptStored(left []survive.Left) {
 			}
 			delete(byID, id)
 			p := &port{
-				id: id, section: s, listener: s.number * maxListeners, peer: info.Peer, local: info.Local, name: info.Interface(),
+				id: id, section: s, listener: s.number * listen.Max, peer: info.Peer, local: info.Local, name: info.Interface(),
 			}
 			d.ports.add(p)
 			d.inherit(p, &info, l.FD, datapath.Known{})

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"tunneldigger/src/broker"
+	"tunneldigger/src/listen"
 	"tunneldigger/src/wire"
 )
 
@@ -11,27 +12,19 @@ import (
 // closed, and its address and port may be another section's by now. What is here
 // finds the way all the same.
 
-// suits tells whether a listener can send from an address and port.
-func suits(l listener, local netip.AddrPort) bool {
-	at := l.Addr()
-	return at.Port() == local.Port() && (at.Addr() == local.Addr() || at.Addr().IsUnspecified() && at.Addr().Is4() == local.Addr().Is4())
-}
-
 // entrance finds who gets what a newcomer sent to local: the listener of this
 // number or, where that has gone, the one that is there now; false: nobody
 // listens there any more, and it is counted as lost.
 func (d *Daemon) entrance(number int, local netip.AddrPort) (*section, int, bool) {
-	if s, l := d.listener(uint32(number)); l != nil && !s.leaving && !s.stale[uint32(number)] && suits(l, local) {
+	if s, l, stays := d.listener(uint32(number)); stays && listen.Suits(l, local) {
 		return s, number, true
 	}
 	for _, s := range d.sections {
 		if s == nil || s.leaving {
 			continue
 		}
-		for n, l := range s.listeners {
-			if !s.stale[n] && suits(l, local) {
-				return s, int(n), true
-			}
+		if n, ok := s.listen.At(local); ok {
+			return s, int(n), true
 		}
 	}
 	d.unsent++
@@ -41,13 +34,13 @@ func (d *Daemon) entrance(number int, local netip.AddrPort) (*section, int, bool
 // reply answers by the listener that was asked, or by another one that has its
 // address. Without any the answer is lost, and counted.
 func (d *Daemon) reply(e *broker.Effect) {
-	_, l := d.listener(uint32(e.Listener))
-	if l == nil || !suits(l, e.Local) {
+	_, l, _ := d.listener(uint32(e.Listener))
+	if l == nil || !listen.Suits(l, e.Local) {
 		_, n, ok := d.entrance(e.Listener, e.Local)
 		if !ok {
 			return
 		}
-		_, l = d.listener(uint32(n))
+		_, l, _ = d.listener(uint32(n))
 	}
 	d.replied = true
 	l.Queue(e.Local.Addr(), e.Peer, e.Message())

@@ -10,6 +10,7 @@ import (
 
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
+	"tunneldigger/src/listen"
 	"tunneldigger/src/logline"
 )
 
@@ -126,6 +127,27 @@ func (j *Journal) SendFailed(now time.Duration, section string, err error) {
 	if j.quiet.allow(now, "send") {
 		j.log.Debug("can't send", "broker", section, "error", err)
 	}
+}
+
+// Listens says where a section listens now, and what is in its way.
+func (j *Journal) Listens(section, device string, addresses int, n *listen.News) {
+	for _, why := range n.Waits {
+		j.log.Warn("waiting to listen", "broker", section, "error", why)
+	}
+	if n.Missing != nil {
+		j.log.Warn("waiting to listen", "broker", section, "error", n.Missing)
+	}
+	if !n.Listens {
+		return
+	}
+	args := []any{"broker", section, "addresses", addresses}
+	if n.Lacks > 0 {
+		args = append(args, "missing", n.Lacks)
+	}
+	if device != "" {
+		args = append(args, "interface", device)
+	}
+	j.log.Info("listening", args...)
 }
 
 // VerifyLate says how it was decided about a client without session.verify.

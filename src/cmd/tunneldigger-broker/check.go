@@ -6,8 +6,8 @@ import (
 
 	"tunneldigger/src/bridges"
 	"tunneldigger/src/config"
-	"tunneldigger/src/daemon"
 	"tunneldigger/src/hook"
+	"tunneldigger/src/listen"
 )
 
 // check names everything that is wrong with the configuration, also where a start
@@ -37,7 +37,7 @@ func (o *options) check() int {
 	if err := checkLists(c, o.out); err != nil {
 		return o.fault(err)
 	}
-	for _, n := range slices.Concat(bridges.Check(c), daemon.CheckPorts(c), bridges.CheckTables(c, bridges.Routes)) {
+	for _, n := range slices.Concat(bridges.Check(c), listen.Check(c), bridges.CheckTables(c, bridges.Routes)) {
 		fmt.Fprintln(o.out, n)
 	}
 	if len(faults) > 0 && !o.starts {
