@@ -193,7 +193,11 @@ func TestIDs(t *testing.T) {
 // Events that crossed with a change on their way, in every state and any number.
 func TestEventsOutOfPlace(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for seed := 0; seed < 200; seed++ {
+	seeds := 200
+	if handing {
+		seeds = 40
+	}
+	for seed := 0; seed < seeds; seed++ {
 		r := newRig(t, probing, Options{Verify: seed%2 == 0, Random: random.Uint32})
 		for i := 0; i < 200; i++ {
 			ev := Event{

@@ -147,7 +147,11 @@ func TestMemory(t *testing.T) {
 	c := quiet
 	c.MaxTunnels, c.RateInterval, c.PerIP = 10, s, config.Rate{Count: 1, Time: 60 * s}
 	r := newRig(t, c, Options{})
-	for i := 0; i < 20000; i++ {
+	clients := 20000
+	if handing { // each of them with a new core
+		clients = 2000
+	}
+	for i := 0; i < clients; i++ {
 		addr := netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)})
 		from := pair{netip.AddrPortFrom(addr, 1), here}
 		r.prepare(from, "u", 1, unique)

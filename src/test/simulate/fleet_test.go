@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	seeds = flag.Uint64("seeds", 300, "how many random fleets to try")
+	seeds = flag.Uint64("seeds", 60, "how many random fleets to try")
 	seed  = flag.Uint64("seed", 0, "try this one only, and trace it")
 	from  = flag.Uint64("from", 1, "the first seed")
 	hours = flag.Uint64("hours", 0, "go on until so much simulated time has passed, whatever -seeds says")
