@@ -51,9 +51,10 @@ var may = map[string][]string{
 	"forward":  {"offload", "poll"},
 
 	// What carries frames.
-	"datapath":        {"wire", "nl", "link", "shaper", "sock", "rttables"},
-	"datapath/kernel": {"datapath", "l2tp", "link", "shaper", "privilege"},
-	"datapath/user":   {"datapath", "forward", "tap"},
+	"datapath":          {"wire", "nl", "link", "shaper", "sock", "rttables"},
+	"datapath/kernel":   {"datapath", "l2tp", "link", "shaper", "privilege"},
+	"datapath/user":     {"datapath", "forward", "tap"},
+	"datapath/carriers": {"config", "datapath", "datapath/kernel", "datapath/user", "privilege"},
 
 	// What serves many.
 	"logline":   {},
@@ -69,11 +70,12 @@ var may = map[string][]string{
 	"config/scripts":          {"config"},
 	"config/file":             {"config", "config/uci", "config/classic"},
 	"probe":                   {"wire", "sock", "poll", "resolve"},
-	"daemon":                  {"bridges", "listen", "wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "datapath", "datapath/kernel", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify", "datapath/user", "forward", "journal", "link", "privilege", "resources"},
+	"successor":               {"broker", "config", "cookie", "datapath/carriers", "hook", "listen", "logline", "survive", "tlv"},
+	"daemon":                  {"bridges", "listen", "datapath/carriers", "successor", "wire", "cookie", "admission", "config", "broker", "control", "gate", "status", "datapath", "datapath/kernel", "sock", "occupant", "poll", "hook", "tlv", "survive", "logline", "notify", "datapath/user", "forward", "journal", "link", "privilege", "resources"},
 	"agent":                   {"wire", "client", "datapath", "datapath/kernel", "link", "sock", "poll", "hook", "logline", "resolve", "forward", "tap"},
 	"web":                     {"control"},
 	"cmd/tunneldigger-web":    {"control", "web"},
-	"cmd/tunneldigger-broker": {"admission", "bridges", "listen", "config", "config/uci", "config/file", "config/scripts", "hook", "journal", "logline", "probe", "control", "live", "resolve", "gate", "survive", "daemon"},
+	"cmd/tunneldigger-broker": {"admission", "bridges", "listen", "config", "config/uci", "config/file", "config/scripts", "hook", "journal", "logline", "probe", "control", "live", "resolve", "gate", "survive", "successor", "daemon"},
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},
 
 	// For tests only.

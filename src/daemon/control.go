@@ -5,11 +5,12 @@ import (
 
 	"tunneldigger/src/control"
 	"tunneldigger/src/poll"
+	"tunneldigger/src/successor"
 )
 
 // openControl makes the socket for commands. A broker serves without one, too:
 // what is in its way is worth a warning and no more.
-func (d *Daemon) openControl(path string, before *past) error {
+func (d *Daemon) openControl(path string, before *successor.Past) error {
 	var err error
 	if d.control, err = control.New(d.command); err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 	"tunneldigger/src/control"
 	"tunneldigger/src/cookie"
 	"tunneldigger/src/datapath"
-	"tunneldigger/src/datapath/kernel"
+	"tunneldigger/src/datapath/carriers"
 	"tunneldigger/src/datapath/user"
 	"tunneldigger/src/gate"
 	"tunneldigger/src/hook"
@@ -59,58 +59,70 @@ type Options struct {
 	Parse  func(text string) (*config.Config, error)
 }
 
-// Daemon is a running broker process.
+// Daemon is a running broker process. What it has is in three parts by how long that
+// holds; the rest are the rooms that do its work.
 type Daemon struct {
+	history
+	pending
+	turn
+
 	config   *config.Config
+	bridges  *bridges.Plan // of the configuration
 	read     func() (*config.Config, error)
-	jar      *cookie.Jar
 	log      *logline.Logger
 	journal  *journal.Journal
-	none     datapath.Path // of all sections, for load tests; nil: they have one of the others
-	kernel   *kernel.Path
-	user     *user.Path
-	kernelUp bool  // the kernel's, with success
-	lacks    error // why the kernel's can't be used, as far as it was asked
-	letter   user.Mail
+	carriers *carriers.Carriers
 	links    *datapath.Interfaces
+	jar      *cookie.Jar
+	hooks    *hook.Runner
+	lists    *gate.Lists
+	verifier *gate.Verifier
+	store    *survive.Store
+	control  *control.Server
 	sections []*section // by number; nil: no section has it
-	serial   uint64     // the largest that a tunnel of a section that is gone had
 	ports    ports
 	poller   *poll.Poller
 	wake     *poll.Wake
-	hooks    *hook.Runner
-	control  *control.Server
+}
+
+// history is what happened since the broker began to serve. The next program gets it.
+type history struct {
+	version  string // of this program
 	marks    status.Marks
-	bridges  *bridges.Plan // of the configuration
-	lists    *gate.Lists
-	store    *survive.Store
-	verifier *gate.Verifier
+	started  time.Duration // when it began
+	serial   uint64        // the largest that a tunnel of a section that is gone had
+	unsent   uint64        // datagrams that could not be sent
+	hooksRun hook.Counts
+	confined bool // hooks can't have more rights than the broker, for good
+	moved    bool // sections have given up addresses where tunnels stand
+}
+
+// pending is what is under way, over more turns than one.
+type pending struct {
 	signals  chan os.Signal
 	incoming chan os.Signal // where the system's come from
-	clock    clock
-	now      time.Duration // of this turn
-	started  time.Duration // when this daemon began to serve
-	version  string
-	hooksRun hook.Counts
-	promptly time.Duration // until when nothing is left to gather
-	replied  bool          // answers wait at listeners
-	stopBy   time.Duration // when stopping must have ended, 0: not stopping
-	retryAt  time.Duration // when to look again for missing interfaces, 0: none
-	confined bool          // hooks can't have more rights than the broker, for good
-	moved    bool          // sections have given up addresses where tunnels stand
-	moving   bool          // tunnels are being brought to other bridges
-	moveNext int           // the ID from which on
+	stopBy   time.Duration  // when stopping must have ended, 0: not stopping
+	retryAt  time.Duration  // when to look again for missing interfaces, 0: none
+	promptly time.Duration  // until when nothing is left to gather
 	creates  []creation
-	queue    []queued
-	effects  []broker.Effect
-	event    broker.Event // reused for datagrams
-	buffer   [largest]byte
-	padded   [1500]byte
+	rises    rises
+	moving   bool     // tunnels are being brought to other bridges
+	moveNext int      // the ID from which on
+	upgrade  *upgrade // nil: none is under way
+}
 
-	listenFirst int      // the event with which listeners' turn begins
-	unsent      uint64   // datagrams that could not be sent
-	upgrading   *upgrade // nil: none is under way
-	rises       rises
+// turn is what one turn of the loop works with; its slices are kept for the next one.
+type turn struct {
+	clock       clock
+	now         time.Duration // of this turn
+	replied     bool          // answers wait at listeners
+	listenFirst int           // the event with which listeners' turn begins
+	queue       []queued
+	effects     []broker.Effect
+	event       broker.Event // reused for datagrams
+	letter      user.Mail
+	buffer      [largest]byte
+	padded      [1500]byte
 }
 
 // What an epoll token stands for; the low half is an index or a tunnel ID.

@@ -10,13 +10,13 @@ import (
 // openDatapath opens what sections have, removes what a killed broker left, and finds
 // the interfaces of the tunnels that are there.
 func (d *Daemon) openDatapath() error {
-	if d.none != nil {
+	if d.carriers.None != nil {
 		d.log.Warn("no datapath: tunnels are accepted, but no frame will pass")
 		return nil
 	}
 	for _, s := range d.sections {
-		if s != nil && s.path == datapath.Path(d.kernel) {
-			if err := d.openKernel(); err != nil {
+		if s != nil && s.path == datapath.Path(d.carriers.Kernel) {
+			if err := d.carriers.OpenKernel(); err != nil {
 				return err
 			}
 		}
@@ -24,7 +24,7 @@ func (d *Daemon) openDatapath() error {
 	if err := d.poller.Add(d.links.FD(), tokenLinks, poll.Read); err != nil {
 		return err
 	}
-	if d.kernelUp {
+	if d.carriers.KernelUp() {
 		if err := d.sweep(); err != nil {
 			return err
 		}
@@ -36,7 +36,7 @@ func (d *Daemon) openDatapath() error {
 	}
 	err := d.links.Adopt(d.now, d.bridges.Is)
 	d.interfacesChanged()
-	d.user.Open()
+	d.carriers.User.Open()
 	return err
 }
 
@@ -44,7 +44,7 @@ func (d *Daemon) openDatapath() error {
 // process. One that belongs to somebody is left alone; its ID will be found
 // taken and set aside.
 func (d *Daemon) sweep() error {
-	found, err := d.kernel.Sweep(func(id uint32) bool {
+	found, err := d.carriers.Kernel.Sweep(func(id uint32) bool {
 		if d.bridges.IsNodes(id) {
 			return d.ports.get(id) == nil
 		}

@@ -12,9 +12,9 @@ import (
 	"tunneldigger/src/bridges"
 	"tunneldigger/src/config"
 	"tunneldigger/src/datapath"
+	"tunneldigger/src/datapath/carriers"
 	"tunneldigger/src/datapath/fake"
 	"tunneldigger/src/datapath/kernel"
-	"tunneldigger/src/datapath/user"
 	"tunneldigger/src/status"
 )
 
@@ -26,11 +26,9 @@ func faked(t *testing.T) (*Daemon, *fake.Kernel, *lines) {
 	d.links = datapath.New()
 	d.links.OpenWith(k.Conn(), k, k.Monitor())
 	d.links.MakeBridges(bridges.Alias("/run/socket"), func(name string) *datapath.Own { return d.bridges.Own(name) })
-	d.kernel = kernel.New(d.links, d.stray)
-	d.kernel.OpenWith(kernel.NewMaker(k.L2TP(), k.Conn()))
-	d.none, d.kernelUp = nil, true
-	d.user = user.New(d.links, d.wake.Notify)
-	d.sections[0].path = d.kernel
+	d.carriers = carriers.New(d.links, d.stray, d.wake.Notify)
+	d.carriers.Kernel.OpenWith(kernel.NewMaker(k.L2TP(), k.Conn()))
+	d.sections[0].path = d.carriers.Kernel
 	return d, k, log
 }
 

@@ -140,10 +140,10 @@ const maxLetters = batches * sock.Batch
 
 // collectMail takes in what came to the sockets that a path reads itself.
 func (d *Daemon) collectMail() {
-	if d.user == nil {
+	if d.carriers.User == nil {
 		return
 	}
-	for n := 0; d.user.Next(&d.letter, n < maxLetters); n++ {
+	for n := 0; d.carriers.User.Next(&d.letter, n < maxLetters); n++ {
 		m := &d.letter
 		p := d.ports.get(m.Tunnel)
 		switch {
@@ -163,7 +163,7 @@ func (d *Daemon) collectMail() {
 			return
 		}
 	}
-	if d.user.Waiting() {
+	if d.carriers.User.Waiting() {
 		d.wake.Notify()
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"tunneldigger/src/control"
 	"tunneldigger/src/listen"
 	"tunneldigger/src/notify"
+	"tunneldigger/src/successor"
 )
 
 var (
@@ -37,7 +38,7 @@ func (d *Daemon) reload(upgraded bool) (text string, err error) {
 	}
 	d.tell(notify.Reloading())
 	defer d.tell(notify.Ready)
-	d.lacks = nil // modules may have been installed
+	d.carriers.Again()
 	d.createAll() // with the interface that its client came to
 	var next *reloading
 	if d.read == nil {
@@ -92,7 +93,7 @@ func (d *Daemon) plan(c *config.Config) (*reloading, error) {
 		next.sections = append(next.sections, s)
 		if s == nil {
 			numbers++
-			if _, err := d.choose(b); err != nil {
+			if _, err := d.carriers.Choose(b); err != nil {
 				fault("broker '%s': %w", b.Name, err)
 			}
 		} else if now := s.config.TunnelIDBase; b.TunnelIDBase != now {
@@ -118,8 +119,8 @@ func (d *Daemon) plan(c *config.Config) (*reloading, error) {
 			}
 		}
 	}
-	if numbers > maxSections {
-		fault("%d broker sections, those included that are still being removed: want %d at most", numbers, maxSections)
+	if numbers > successor.MaxSections {
+		fault("%d broker sections, those included that are still being removed: want %d at most", numbers, successor.MaxSections)
 	}
 	faults = append(faults, d.lists.Faults(&whole)...)
 	faults = append(faults, bridges.TableFaults(&whole)...)
@@ -261,7 +262,4 @@ func (d *Daemon) vanish() {
 	}
 }
 
-const (
-	maxSections = 255   // numbers of sections, in the keys of hooks
-	maxTunnelID = 65535 // see config.Broker
-)
+const maxTunnelID = 65535 // see config.Broker

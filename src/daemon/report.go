@@ -8,6 +8,7 @@ import (
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
+	"tunneldigger/src/datapath/carriers"
 	"tunneldigger/src/forward"
 	"tunneldigger/src/link"
 	"tunneldigger/src/resources"
@@ -83,7 +84,7 @@ func (d *Daemon) report() status.Report {
 	for _, s := range d.sections {
 		if s != nil && s.user() && r.Frames == nil {
 			for i := range forward.Drop(forward.Drops) {
-				r.Frames = append(r.Frames, status.Count{Reason: i.String(), N: d.user.Dropped(i)})
+				r.Frames = append(r.Frames, status.Count{Reason: i.String(), N: d.carriers.User.Dropped(i)})
 			}
 		}
 	}
@@ -93,7 +94,7 @@ func (d *Daemon) report() status.Report {
 		}
 		on, rate := s.core.Draining()
 		section := status.Section{
-			Name: s.config.Name, Interface: strings.TrimPrefix(s.config.Interface, config.NoDevice), Datapath: s.datapath(), WaitsFor: s.listen.Missing(),
+			Name: s.config.Name, Interface: strings.TrimPrefix(s.config.Interface, config.NoDevice), Datapath: carriers.Word(s.path), WaitsFor: s.listen.Missing(),
 			Tunnels: s.core.Tunnels(), Limit: s.core.Limit(), Queued: s.core.Waiting(), Draining: on, CloseRate: rate, Stats: s.core.Stats(),
 			Limits: s.core.Limits(d.now),
 		}

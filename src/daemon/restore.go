@@ -2,101 +2,24 @@ package daemon
 
 import (
 	"fmt"
-	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
-	"tunneldigger/src/cookie"
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/listen"
-	"tunneldigger/src/logline"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/sock"
+	"tunneldigger/src/successor"
 	"tunneldigger/src/survive"
-	"tunneldigger/src/tlv"
 )
-
-// past is the program before: its state as it was read, and what the configurations
-// of its sections are now.
-type past struct {
-	*survive.State
-	config  *config.Config
-	configs []*config.Broker // by index of Sections; nil: this program can't read it
-}
-
-// understand reads a state and its configuration. That is the one of o where
-// this program can't read what the one before had: then sections go by name.
-func understand(o Options, state []byte) (*past, error) {
-	st, err := survive.Read(state)
-	if err != nil {
-		return nil, err
-	}
-	c := &past{State: st, configs: make([]*config.Broker, len(st.Sections))}
-	if c.config, err = o.Parse(st.Config); err != nil {
-		c.config = o.Config
-	}
-	for i := range st.Sections {
-		s := &st.Sections[i]
-		if s.Number >= maxSections {
-			return nil, tlv.ErrMalformed
-		}
-		for number := range s.Listeners {
-			if listen.Section(number) != s.Number {
-				return nil, tlv.ErrMalformed
-			}
-		}
-		for j := range c.config.Brokers {
-			if b := &c.config.Brokers[j]; b.Name == s.Name && !s.Leaving {
-				c.configs[i] = b
-			}
-		}
-		if c.configs[i] == nil {
-			if own, err := o.Parse(s.Config); err == nil && len(own.Brokers) == 1 {
-				c.configs[i], s.Leaving = &own.Brokers[0], true
-			}
-		}
-	}
-	return c, nil
-}
-
-// Prove is an error unless this program can go on where the one is whose state this
-// is: it does all that it would, apart from using the descriptors.
-func Prove(o Options, state []byte) error {
-	if err := survive.CheckSize(int64(len(state))); err != nil {
-		return err
-	}
-	c, err := understand(o, state)
-	if err != nil {
-		return err
-	}
-	for i := range c.Sections {
-		if c.configs[i] == nil {
-			continue
-		}
-		options := broker.Options{Jar: cookie.New(c.Key), Random: func() uint32 { return 0 }}
-		if _, err := broker.Restore(*c.configs[i], options, c.Sections[i].Core); err != nil {
-			return fmt.Errorf("broker '%s': %w", c.Sections[i].Name, err)
-		}
-	}
-	if err := hook.New(1, logline.New(os.Stderr, logline.Error, false), func() {}).Restore(c.Hooks); err != nil {
-		return fmt.Errorf("hooks: %w", err)
-	}
-	if len(c.config.Brokers) == 0 {
-		return errNoBroker
-	}
-	if o.NoDatapath {
-		return nil
-	}
-	return proveDatapaths(c)
-}
 
 // restore takes the place of makeSections: it makes the sections and ports that
 // the program before had. record is where that of the tunnels is, "": nowhere.
-func (d *Daemon) restore(c *past, record string) error {
+func (d *Daemon) restore(c *successor.Past, record string) error {
 	d.serial, d.started = c.Serial, c.Started
 	d.setJar(c.Key)
 	d.store = survive.ResumeStore(d.log, c.State, record)
@@ -104,7 +27,7 @@ func (d *Daemon) restore(c *past, record string) error {
 	d.moved, d.moving, d.confined = c.Moved, c.Moving, c.Confined
 	most := d.shares()
 	for i := range c.Sections {
-		if c.configs[i] == nil {
+		if c.Configs[i] == nil {
 			d.log.Warn("a section that this program can't read is dropped, with its tunnels", "broker", c.Sections[i].Name)
 			for _, fds := range c.Sections[i].Listeners {
 				for _, fd := range fds {
@@ -113,7 +36,7 @@ func (d *Daemon) restore(c *past, record string) error {
 			}
 			continue
 		}
-		if err := d.restoreSection(&c.Sections[i], c.configs[i], most); err != nil {
+		if err := d.restoreSection(&c.Sections[i], c.Configs[i], most); err != nil {
 			return err
 		}
 	}
@@ -126,7 +49,7 @@ func (d *Daemon) restore(c *past, record string) error {
 	}
 	for _, fd := range c.Sockets {
 		unix.CloseOnExec(fd)
-		d.user.AdoptLingering(fd)
+		d.carriers.User.AdoptLingering(fd)
 	}
 	d.restoreUnborn(c.Unborn)
 	for i := range c.Tunnels {
@@ -138,7 +61,7 @@ func (d *Daemon) restore(c *past, record string) error {
 }
 
 func (d *Daemon) restoreSection(c *survive.Section, b *config.Broker, most []int) (err error) {
-	s := d.newSection(c.Number, b, d.pathOf(c.User))
+	s := d.newSection(c.Number, b, d.carriers.Of(c.User))
 	s.leaving, s.loosened = c.Leaving, c.Unattached
 	s.listen.Restore(listen.State{Opened: c.Opened, Complete: c.Complete, Device: int(c.Device)})
 	limit := b.MaxTunnels
@@ -169,7 +92,7 @@ func (d *Daemon) restoreListener(s *section, number uint32, fds []int) (listen.L
 		unix.CloseOnExec(fd)
 	}
 	if s.user() {
-		l, err := d.user.AdoptListener(fds, number)
+		l, err := d.carriers.User.AdoptListener(fds, number)
 		if err != nil { // and no listener that is not nil
 			return nil, err
 		}
@@ -250,7 +173,7 @@ func (d *Daemon) miss() {
 }
 
 // resume is called when everything is in its place again.
-func (d *Daemon) resume(c *past) {
+func (d *Daemon) resume(c *successor.Past) {
 	d.hooks.Resume()
 	d.settle()
 	tunnels := 0

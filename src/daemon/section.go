@@ -7,6 +7,7 @@ import (
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/datapath"
+	"tunneldigger/src/datapath/carriers"
 	"tunneldigger/src/listen"
 	"tunneldigger/src/occupant"
 	"tunneldigger/src/poll"
@@ -39,6 +40,9 @@ func (d *Daemon) newSection(number int, c *config.Broker, path datapath.Path) *s
 		}
 	})}
 }
+
+// user reports whether the program carries the section's frames.
+func (s *section) user() bool { return carriers.IsUser(s.path) }
 
 // listener finds a listener and its section by the listener's number; stays: it is not
 // about to be closed.
@@ -98,7 +102,7 @@ func (d *Daemon) retry(after time.Duration) {
 // openListener opens the sockets of a place; the loop, or the path, reads them.
 func (d *Daemon) openListener(s *section, at netip.AddrPort, number uint32) (listen.Listener, error) {
 	if s.user() {
-		l, err := d.user.Listen(at, s.config.Interface, number)
+		l, err := d.carriers.User.Listen(at, s.config.Interface, number)
 		if err != nil { // and no listener that is not nil
 			return nil, err
 		}

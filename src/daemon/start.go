@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"os"
@@ -13,12 +12,15 @@ import (
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
 	"tunneldigger/src/cookie"
+	"tunneldigger/src/datapath"
+	"tunneldigger/src/datapath/carriers"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/journal"
 	"tunneldigger/src/listen"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/privilege"
 	"tunneldigger/src/resources"
+	"tunneldigger/src/successor"
 	"tunneldigger/src/survive"
 )
 
@@ -29,25 +31,26 @@ const spareFiles = 64 + control.MaxCallers
 func start(o Options) (_ *Daemon, err error) {
 	c := o.Config
 	resources.TrimHeap()
-	var before *past // nil: there was no program before
+	var before *successor.Past // nil: there was no program before
 	if o.State != nil {
-		if before, err = understand(o, o.State); err != nil {
+		if before, err = successor.Understand(o.State, o.Config, o.Parse); err != nil {
 			return nil, err
 		}
-		c = before.config
+		c = before.Config
 	}
 	if len(c.Brokers) == 0 {
-		return nil, errNoBroker
+		return nil, successor.ErrNoBroker
 	}
-	if len(c.Brokers) > maxSections {
-		return nil, fmt.Errorf("%d broker sections are enabled: at most %d can be", len(c.Brokers), maxSections)
+	if len(c.Brokers) > successor.MaxSections {
+		return nil, fmt.Errorf("%d broker sections are enabled: at most %d can be", len(c.Brokers), successor.MaxSections)
 	}
 	d := &Daemon{
-		config: c, bridges: bridges.New(c), read: o.Read, log: o.Log, incoming: o.Signals, clock: newClock(), signals: make(chan os.Signal, 4),
-		journal: journal.New(o.Log, c.Log),
+		config: c, bridges: bridges.New(c), read: o.Read, log: o.Log, journal: journal.New(o.Log, c.Log),
+		pending: pending{incoming: o.Signals, signals: make(chan os.Signal, 4)}, history: history{version: o.Version},
 	}
+	d.clock = newClock()
 	d.now = d.clock.now()
-	d.started, d.version = d.now, o.Version
+	d.started = d.now
 	d.journal.Odd(c)
 	if d.poller, err = poll.New(); err != nil {
 		return nil, err
@@ -98,8 +101,6 @@ func start(o Options) (_ *Daemon, err error) {
 	return d, nil
 }
 
-var errNoBroker = errors.New("no broker section is enabled: set option enabled '1' in one")
-
 // makeSections makes the sections of the configuration, without listeners. Tunnels
 // that a process has left are in them, if their sockets are still there; the others
 // it gives back.
@@ -128,6 +129,33 @@ func (d *Daemon) makeSections(r *survive.Record) (left []survive.Left, err error
 	return left, listen.Possible(c.Brokers, d.portsInUse())
 }
 
+// makeDatapath makes what sections choose from, and what tunnels of an earlier
+// process can be given to. none is for load tests of the control plane.
+func (d *Daemon) makeDatapath(none bool, socket string) error {
+	d.links = datapath.New()
+	if none {
+		d.carriers = carriers.NewNone(d.links, d.stray)
+		return nil
+	}
+	d.links.MakeBridges(bridges.Alias(socket), func(name string) *datapath.Own { return d.bridges.Own(name) })
+	d.carriers = carriers.New(d.links, d.stray, d.wake.Notify)
+	return d.links.Open()
+}
+
+// tellDatapath says what carries a section's frames.
+func (d *Daemon) tellDatapath(s *section) {
+	switch {
+	case !s.user():
+		if d.carriers.None == nil {
+			d.log.Info("the kernel carries the frames", "broker", s.config.Name)
+		}
+	case s.config.Datapath == config.DatapathUser:
+		d.log.Info("the broker carries the frames itself", "broker", s.config.Name)
+	default:
+		d.log.Warn("the broker carries the frames itself: with the kernel it would be faster", "broker", s.config.Name, "error", d.carriers.Lacks())
+	}
+}
+
 // setJar makes what cookies, and digests of UUIDs, come from.
 func (d *Daemon) setJar(key [16]byte) {
 	d.jar = cookie.New(key)
@@ -136,7 +164,7 @@ func (d *Daemon) setJar(key [16]byte) {
 
 // add makes a section. It listens when openListeners is called.
 func (d *Daemon) add(b *config.Broker, most int) (*section, error) {
-	path, err := d.choose(b)
+	path, err := d.carriers.Choose(b)
 	if err != nil {
 		return nil, fmt.Errorf("broker '%s': %w", b.Name, err)
 	}

@@ -21,8 +21,8 @@ func (d *Daemon) state(caller int) *survive.State {
 			st.Sections = append(st.Sections, s.state())
 		}
 	}
-	if d.user != nil {
-		st.Sockets = d.user.Lingering()
+	if d.carriers.User != nil {
+		st.Sockets = d.carriers.User.Lingering()
 	}
 	for _, p := range d.ports.byID {
 		if p != nil {

@@ -18,6 +18,7 @@ import (
 	"tunneldigger/src/hook"
 	"tunneldigger/src/listen"
 	"tunneldigger/src/logline"
+	"tunneldigger/src/successor"
 	"tunneldigger/src/survive"
 )
 
@@ -27,11 +28,12 @@ func TestFieldsAreHandedOver(t *testing.T) {
 		value any
 		known string
 	}{
-		{Daemon{}, "config jar sections serial ports hooks control store started hooksRun marks moved moving unsent rises confined " + // handed over
-			"read log none kernel user kernelUp lacks links signals incoming clock version " + // made anew
-			"poller wake now promptly retryAt creates queue effects event letter buffer padded listenFirst replied " + // of a turn, or found out again
-			"journal lists verifier moveNext bridges " + // begin anew: windows of the log, files, answers
-			"stopBy upgrading"}, // there is no upgrade while stopping, and only one at a time
+		{Daemon{}, "history pending turn config jar sections ports hooks control store " + // handed over, or see below
+			"read log journal carriers links poller wake lists verifier bridges"}, // made anew, or begin anew: windows of the log, files, answers
+		{history{}, "version marks started serial unsent hooksRun confined moved"}, // handed over
+		{pending{}, "moving rises " + // handed over
+			"signals incoming promptly retryAt creates moveNext " + // made anew, or found out again; nothing waits to be created then
+			"stopBy upgrade"}, // there is no upgrade while stopping, and only one at a time
 		{section{}, "number config core listen leaving silentErrors loosened refusals path"},                // refusals: begin anew
 		{port{}, "id section listener peer local name want raises since closing silentErrors traffic uuid"}, // traffic is read again; uuid is the core's
 		{rises{}, "queue newcomer"},
@@ -62,7 +64,7 @@ func standing(t testing.TB) *Daemon {
 	log := logline.New(&lines{}, logline.Error, false)
 	store, _ := survive.OpenStore(log, [16]byte{1}, nil)
 	d := &Daemon{
-		config: c, version: "1.0", jar: cookie.New([16]byte{1}), control: server, serial: 7, store: store,
+		config: c, history: history{version: "1.0", serial: 7}, jar: cookie.New([16]byte{1}), control: server, store: store,
 		hooks: hook.New(1, log, func() {}), log: log,
 	}
 	if err := d.makeDatapath(true, ""); err != nil {
@@ -82,14 +84,18 @@ func standing(t testing.TB) *Daemon {
 }
 
 // A state that is cut off is refused, wherever that is, unless it ends behind a field.
+func prove(o Options, state []byte) error {
+	return successor.Prove(state, o.Config, o.Parse, !o.NoDatapath)
+}
+
 func TestProve(t *testing.T) {
 	d := standing(t)
 	all, o := d.state(5).Append(nil), Options{Config: d.config, NoDatapath: true, Parse: parse}
-	if err := Prove(o, all); err != nil {
+	if err := prove(o, all); err != nil {
 		t.Fatal(err)
 	}
-	c, err := understand(o, all)
-	if err != nil || c.Version != "1.0" || c.Serial != 7 || c.Caller != 5 || len(c.Sections) != 1 || c.configs[0].Name != "wan" {
+	c, err := successor.Understand(all, o.Config, o.Parse)
+	if err != nil || c.Version != "1.0" || c.Serial != 7 || c.Caller != 5 || len(c.Sections) != 1 || c.Configs[0].Name != "wan" {
 		t.Errorf("%v: read %+v", err, c)
 	}
 	want := survive.Tunnel{
@@ -101,7 +107,7 @@ func TestProve(t *testing.T) {
 	}
 	refused := 0
 	for n := range all {
-		if Prove(o, all[:n]) != nil {
+		if prove(o, all[:n]) != nil {
 			refused++
 		}
 	}
@@ -116,11 +122,11 @@ func TestProveNumbers(t *testing.T) {
 	o := Options{Config: d.config, NoDatapath: true, Parse: parse}
 	for name, change := range map[string]func(*survive.State){
 		"listener": func(s *survive.State) { s.Sections[0].Listeners[listen.Max] = []int{3} },
-		"section":  func(s *survive.State) { s.Sections[0].Number = maxSections },
+		"section":  func(s *survive.State) { s.Sections[0].Number = successor.MaxSections },
 		"twice":    func(s *survive.State) { s.Sections = append(s.Sections, s.Sections[0]) },
 	} {
 		st := d.state(-1)
-		if change(st); Prove(o, st.Append(nil)) == nil {
+		if change(st); prove(o, st.Append(nil)) == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}
@@ -135,11 +141,11 @@ func TestVersion10(t *testing.T) {
 	}
 	d, _ := started(t, 1)
 	d.sections[0].listen.CloseAll()
-	c, err := understand(Options{Parse: parse}, all)
+	c, err := successor.Understand(all, nil, parse)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.config, d.sections = c.config, nil
+	d.config, d.sections = c.Config, nil
 	if err := d.restore(c, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -162,5 +168,5 @@ func FuzzProve(f *testing.F) {
 	d := standing(f)
 	o := Options{Config: d.config, NoDatapath: true, Parse: parse}
 	f.Add(d.state(5).Append(nil))
-	f.Fuzz(func(t *testing.T, b []byte) { _ = Prove(o, b) })
+	f.Fuzz(func(t *testing.T, b []byte) { _ = prove(o, b) })
 }

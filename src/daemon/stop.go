@@ -38,7 +38,7 @@ func (d *Daemon) collectSignals() {
 			case s == unix.SIGHUP:
 				_, _ = d.reload(false) // the log has what came of it
 			case s == unix.SIGUSR2:
-				if err := d.upgrade(nil); err != nil {
+				if err := d.beginUpgrade(nil); err != nil {
 					d.log.Error("not upgraded", "error", err)
 				}
 			case d.stopBy != 0:
@@ -71,7 +71,7 @@ func (d *Daemon) close() {
 	d.store.Close(d.now)
 	d.control.Close()
 	d.hooks.Kill()
-	d.closeDatapath() // the kernel then removes the interfaces
+	d.carriers.Close() // the kernel then removes the interfaces
 	if d.stopBy != 0 {
 		d.links.RemoveBridges()
 		d.interfacesChanged()

@@ -32,18 +32,18 @@ func (d *Daemon) commandUpgrade(c *control.Conn, args []string) {
 		c.Finish("", errors.New("upgrade takes no words"))
 		return
 	}
-	if err := d.upgrade(c); err != nil {
+	if err := d.beginUpgrade(c); err != nil {
 		c.Finish("", err)
 	}
 }
 
-// upgrade begins to replace this program by the one that is installed now. The
+// beginUpgrade begins to replace this program by the one that is installed now. The
 // caller is answered later, unless there is an error.
-func (d *Daemon) upgrade(c *control.Conn) error {
+func (d *Daemon) beginUpgrade(c *control.Conn) error {
 	switch {
 	case d.stopBy != 0:
 		return errStopping
-	case d.upgrading != nil:
+	case d.upgrade != nil:
 		return errors.New("an upgrade is under way already")
 	}
 	program, err := installed()
@@ -53,7 +53,7 @@ func (d *Daemon) upgrade(c *control.Conn) error {
 	if err := d.lists.OnDisk(); err != nil {
 		return err
 	}
-	d.upgrading = &upgrade{caller: c, program: program, result: make(chan proof, 1)}
+	d.upgrade = &upgrade{caller: c, program: program, result: make(chan proof, 1)}
 	d.hooks.Freeze()
 	state := d.state(-1).Append(nil)
 	d.hooks.Thaw()
@@ -61,7 +61,7 @@ func (d *Daemon) upgrade(c *control.Conn) error {
 		version, err := survive.Ask(u.program, state)
 		u.result <- proof{version, err}
 		d.wake.Notify()
-	}(d.upgrading)
+	}(d.upgrade)
 	return nil
 }
 
@@ -90,7 +90,7 @@ func superseded() bool {
 
 // collectUpgrade goes on when the new program has answered.
 func (d *Daemon) collectUpgrade() {
-	u := d.upgrading
+	u := d.upgrade
 	if u == nil {
 		return
 	}
@@ -100,7 +100,7 @@ func (d *Daemon) collectUpgrade() {
 	default:
 		return
 	}
-	d.upgrading = nil
+	d.upgrade = nil
 	err := p.err
 	if err == nil && d.stopBy != 0 {
 		err = errStopping

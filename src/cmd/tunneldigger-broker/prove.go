@@ -7,7 +7,7 @@ import (
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/config/uci"
-	"tunneldigger/src/daemon"
+	"tunneldigger/src/successor"
 	"tunneldigger/src/survive"
 )
 
@@ -20,7 +20,7 @@ func (o *options) prove() int {
 	}
 	state, err := io.ReadAll(os.Stdin)
 	if err == nil {
-		err = daemon.Prove(daemon.Options{Config: c, NoDatapath: o.datapath == "none", Parse: parseBefore}, state)
+		err = successor.Prove(state, c, parseBefore, o.datapath != "none")
 	}
 	if err != nil {
 		return o.fault(err)
