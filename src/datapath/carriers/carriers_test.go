@@ -19,7 +19,8 @@ func TestChoose(t *testing.T) {
 	if p, err := c.Choose(only); !errors.Is(err, c.lacks) || IsUser(p) {
 		t.Errorf("the kernel alone: %v, %v", p, err)
 	}
-	switch p, err := c.Choose(auto); fault := user.Prove(); {
+	p, err := c.Choose(auto)
+	switch fault := user.Prove(); {
 	case fault == nil && (err != nil || !IsUser(p) || Word(p) != "user"):
 		t.Errorf("either: %v, %v", p, err)
 	case fault != nil && (err == nil || !strings.Contains(err.Error(), "nothing can carry the frames: no module")):
