@@ -86,12 +86,13 @@ func TestBridgesThatCannotBe(t *testing.T) {
 	if faults := bridges.TableFaults(c); len(faults) != 1 || !strings.Contains(faults[0].Error(), "bridge 'bridge0': routing table 'no-such-table'") {
 		t.Errorf("%v", faults)
 	}
-	if _, err := d.plan(c); err == nil || !strings.Contains(err.Error(), "no-such-table") {
+	now, _ := d.running()
+	if _, err := now.Plan(c); err == nil || !strings.Contains(err.Error(), "no-such-table") {
 		t.Errorf("a reload gives %v", err)
 	}
 	c = with("\toption interface 'br'\n")
 	c.Clients = []config.Client{{Name: "x", TunnelID: d.config.Brokers[0].TunnelIDBase}}
-	if _, err := d.plan(c); err == nil || !strings.Contains(err.Error(), "client 'x': tunnel_id") {
+	if _, err := now.Plan(c); err == nil || !strings.Contains(err.Error(), "client 'x': tunnel_id") {
 		t.Errorf("a reload gives %v", err)
 	}
 	d.config.Bridges = c.Bridges

@@ -10,15 +10,11 @@ import (
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
-	"tunneldigger/src/listen"
 	"tunneldigger/src/notify"
-	"tunneldigger/src/successor"
+	"tunneldigger/src/reload"
 )
 
-var (
-	errNoReader = errors.New("this broker can't read its configuration again")
-	errStopping = errors.New("the broker is stopping")
-)
+var errStopping = errors.New("the broker is stopping")
 
 func (d *Daemon) commandReload(c *control.Conn, args []string) {
 	if len(args) > 0 {
@@ -40,19 +36,15 @@ func (d *Daemon) reload(upgraded bool) (text string, err error) {
 	defer d.tell(notify.Ready)
 	d.carriers.Again()
 	d.createAll() // with the interface that its client came to
-	var next *reloading
-	if d.read == nil {
-		err = errNoReader
-	} else {
-		next, err = d.readStrictly(upgraded)
-	}
+	now, sections := d.running()
+	next, err := now.Read(d.read, upgraded)
 	if err != nil {
-		for _, fault := range faultsOf(err) {
+		for _, fault := range reload.FaultsOf(err) {
 			d.log.Error("the configuration is not taken", "error", fault)
 		}
 		return "", err
 	}
-	text = d.apply(next)
+	text = d.apply(next, sections)
 	if !upgraded && superseded() {
 		d.log.Info("another program is installed than the one that runs: upgrade has it take over", "running", d.version)
 		text += "Another program is installed than the one that runs, " + d.version + ": upgrade has it take over.\n"
@@ -60,92 +52,23 @@ func (d *Daemon) reload(upgraded bool) (text string, err error) {
 	return text, nil
 }
 
-// reloading is a reload that can be carried out.
-type reloading struct {
-	config   *config.Config // as it will be
-	sections []*section     // of its brokers; nil: a new one
-	changes  []config.Change
-	kept     []string // what takes a restart
-}
-
-// plan checks what only the daemon can check, and matches the sections by name.
-func (d *Daemon) plan(c *config.Config) (*reloading, error) {
-	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if len(c.Brokers) == 0 {
-		fault("no broker section is enabled: to serve nobody, stop the broker")
+// running is what a reload finds, and the sections of its Sections.
+func (d *Daemon) running() (r reload.Running, sections []*section) {
+	r = reload.Running{
+		Config: d.config, Confined: d.confined, Lists: d.lists.Faults,
+		Carries: func(b *config.Broker) error { _, err := d.carriers.Choose(b); return err },
 	}
-	whole := *c
-	whole.Brokers = slices.Clone(c.Brokers)
-	next := &reloading{config: &whole}
-	numbers := 0
 	for _, s := range d.sections {
-		if s != nil {
-			numbers++
+		switch {
+		case s == nil:
+		case s.leaving:
+			r.Leaving++
+		default:
+			r.Sections = append(r.Sections, s.config)
+			sections = append(sections, s)
 		}
 	}
-	for i := range whole.Brokers {
-		b := &whole.Brokers[i]
-		if err := listen.Few(b); err != nil {
-			faults = append(faults, err)
-		}
-		s := d.named(b.Name)
-		next.sections = append(next.sections, s)
-		if s == nil {
-			numbers++
-			if _, err := d.carriers.Choose(b); err != nil {
-				fault("broker '%s': %w", b.Name, err)
-			}
-		} else if now := s.config.TunnelIDBase; b.TunnelIDBase != now {
-			next.kept = append(next.kept, fmt.Sprintf("broker '%s': tunnel_id_base stays %d until the broker is started anew; the file has %d",
-				b.Name, now, b.TunnelIDBase))
-			b.TunnelIDBase = now
-		}
-		if s != nil && b.Datapath != s.config.Datapath {
-			next.kept = append(next.kept, fmt.Sprintf("broker '%s': datapath stays '%s' until the broker is started anew; the file has '%s'",
-				b.Name, s.config.Datapath, b.Datapath))
-			b.Datapath = s.config.Datapath
-		}
-		if last := int(b.TunnelIDBase) + b.MaxTunnels - 1; last > maxTunnelID {
-			fault("broker '%s': tunnel_id_base, which stays %d, with max_tunnels %d ends at %d: want %d at most, or start the broker anew",
-				b.Name, b.TunnelIDBase, b.MaxTunnels, last, maxTunnelID)
-		}
-		for j := range i {
-			if o := &whole.Brokers[j]; int(b.TunnelIDBase) < int(o.TunnelIDBase)+o.MaxTunnels &&
-				int(o.TunnelIDBase) < int(b.TunnelIDBase)+b.MaxTunnels {
-				fault("broker '%s': tunnel_id_base %d with max_tunnels %d overlaps with broker '%s', which has %d and %d: "+
-					"tunnel_id_base of a section can't change under way, start the broker anew",
-					b.Name, b.TunnelIDBase, b.MaxTunnels, o.Name, o.TunnelIDBase, o.MaxTunnels)
-			}
-		}
-	}
-	if numbers > successor.MaxSections {
-		fault("%d broker sections, those included that are still being removed: want %d at most", numbers, successor.MaxSections)
-	}
-	faults = append(faults, d.lists.Faults(&whole)...)
-	faults = append(faults, bridges.TableFaults(&whole)...)
-	faults = append(faults, bridges.IDFaults(&whole)...)
-	d.keepRights(next)
-	next.changes = config.Differences(d.config, &whole)
-	return next, errors.Join(faults...)
-}
-
-// keepRights names what can't change any more about the rights of hooks: those that
-// were given up are gone, and those that were not are kept for them.
-func (d *Daemon) keepRights(next *reloading) {
-	h := &next.config.Hooks
-	if now := d.config.Hooks.LeastPrivilege; h.LeastPrivilege != now {
-		h.LeastPrivilege = now
-		next.kept = append(next.kept, "hooks: least_privilege takes effect when the broker is started anew")
-	} else if d.confined && !confined(h) {
-		next.kept = append(next.kept, "hooks: there were none, so they run with no more rights than the broker until that is started anew")
-	}
-}
-
-// confined reports whether hooks are to have no more than the broker: where it is
-// asked for, and where there are none.
-func confined(h *config.Hooks) bool {
-	return h.LeastPrivilege || h.Directory == "" && h.Program == [config.EventCount]string{}
+	return r, sections
 }
 
 // named finds a section that is in the configuration.
@@ -158,21 +81,22 @@ func (d *Daemon) named(name string) *section {
 	return nil
 }
 
-// apply brings a configuration into force.
-func (d *Daemon) apply(next *reloading) string {
+// apply brings a configuration into force; before are the sections that the plan was made
+// for.
+func (d *Daemon) apply(next *reload.Plan, before []*section) string {
 	var said strings.Builder
-	d.journal.Odd(next.config)
-	others := slices.ContainsFunc(next.changes, func(c config.Change) bool {
+	d.journal.Odd(next.Config)
+	others := slices.ContainsFunc(next.Changes, func(c config.Change) bool {
 		return strings.HasPrefix(c.Section, "bridge ") || strings.HasPrefix(c.Section, "client ")
 	})
 	draining, rate := d.draining()
-	d.use(next.config)
+	d.use(next.Config)
 	d.journal.Configure(d.config.Log)
-	d.journal.Changed(next.changes)
-	for _, c := range next.changes {
+	d.journal.Changed(next.Changes)
+	for _, c := range next.Changes {
 		fmt.Fprintln(&said, c)
 	}
-	for _, text := range next.kept {
+	for _, text := range next.Kept {
 		fmt.Fprintln(&said, text)
 		d.log.Warn(text)
 	}
@@ -180,27 +104,26 @@ func (d *Daemon) apply(next *reloading) string {
 		fmt.Fprintln(&said, text)
 		d.log.Warn(text)
 	}
-	for _, s := range d.sections {
-		if s != nil && !s.leaving && !slices.Contains(next.sections, s) {
+	for i, s := range before {
+		if !slices.Contains(next.Of, i) {
 			d.leave(s)
 		}
 	}
 	most := d.shares()
-	for i, s := range next.sections {
+	for i, of := range next.Of {
 		b := &d.config.Brokers[i]
-		if most[i] < b.MaxTunnels && len(next.changes) > 0 { // the log has more
+		if most[i] < b.MaxTunnels && len(next.Changes) > 0 { // the log has more
 			fmt.Fprintf(&said, "broker '%s': %d tunnels at most, as the process may not open more files\n", b.Name, most[i])
 		}
-		if s == nil {
-			if s, _ = d.add(b, most[i]); s == nil { // it could be done when it was planned
-				continue
-			}
-			if draining {
+		if of < 0 {
+			s, _ := d.add(b, most[i])
+			if s != nil && draining { // it could be done when it was planned
 				d.effects = s.core.Drain(d.now, true, rate, d.effects[:0])
 				d.carryOut(s)
 			}
 			continue
 		}
+		s := before[of]
 		s.listen.Reconfigure(b)
 		s.config = b
 		d.effects = s.core.Reconfigure(d.now, *b, d.coreOptions(s, most[i]), d.effects[:0])
@@ -236,7 +159,7 @@ func (d *Daemon) apply(next *reloading) string {
 		d.log.Info("reloaded, nothing has changed")
 		return "Nothing has changed.\n"
 	}
-	d.log.Info("reloaded", "changes", len(next.changes))
+	d.log.Info("reloaded", "changes", len(next.Changes))
 	return "Reloaded.\n" + said.String()
 }
 
@@ -261,5 +184,3 @@ func (d *Daemon) vanish() {
 		}
 	}
 }
-
-const maxTunnelID = 65535 // see config.Broker

@@ -19,6 +19,7 @@ import (
 	"tunneldigger/src/listen"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/privilege"
+	"tunneldigger/src/reload"
 	"tunneldigger/src/resources"
 	"tunneldigger/src/successor"
 	"tunneldigger/src/survive"
@@ -84,7 +85,7 @@ func start(o Options) (_ *Daemon, err error) {
 		return nil, err
 	}
 	if !o.NoDatapath {
-		d.confined = d.confined || confined(&c.Hooks)
+		d.confined = d.confined || reload.Confined(&c.Hooks)
 		if err := privilege.Drop(d.confined); err != nil {
 			d.log.Warn("the broker has more rights than it needs", "error", err)
 		}
