@@ -64,7 +64,6 @@ type Options struct {
 type Daemon struct {
 	history
 	pending
-	turn
 
 	config   *config.Config
 	bridges  *bridges.Plan // of the configuration
@@ -83,6 +82,8 @@ type Daemon struct {
 	ports    ports
 	poller   *poll.Poller
 	wake     *poll.Wake
+
+	turn // last, as its buffer drives what is behind it out of short instructions' reach
 }
 
 // history is what happened since the broker began to serve. The next program gets it.
