@@ -36,7 +36,7 @@ var may = map[string][]string{
 	"link":     {"nl"},
 	"rttables": {"folder"},
 	"shaper":   {"nl"},
-	"sock":     {},
+	"sock":     {"sockaddr"},
 	"occupant": {"folder"},
 	"folder":   {},
 	"poll":     {},
@@ -48,7 +48,7 @@ var may = map[string][]string{
 	"bridges":  {"broker", "config", "datapath", "rttables"},
 	"listen":   {"config", "occupant", "sock", "status"},
 	"journal":  {"broker", "config", "listen", "datapath", "datapath/kernel", "logline"},
-	"forward":  {"offload", "poll"},
+	"forward":  {"offload", "poll", "sockaddr"},
 
 	// What carries frames.
 	"datapath":          {"wire", "nl", "link", "shaper", "sock", "rttables"},
@@ -57,6 +57,7 @@ var may = map[string][]string{
 	"datapath/carriers": {"config", "datapath", "datapath/kernel", "datapath/user", "privilege"},
 
 	// What serves many.
+	"sockaddr":  {},
 	"logline":   {},
 	"privilege": {},
 	"resources": {},

@@ -5,6 +5,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/sockaddr"
 )
 
 // controls is room for a packet info and another control message, aligned for their headers.
@@ -12,13 +14,13 @@ type controls [12]uint64
 
 // address is where datagrams go and, with packet info, where they come from, as sendmsg(2) wants both.
 type address struct {
-	name sockaddr
+	name sockaddr.Address
 	info [5]uint64 // a control message
 	size int       // bytes of it, 0: none
 }
 
 func (a *address) set(info bool, local netip.Addr, peer netip.AddrPort) error {
-	if err := a.name.set(peer); err != nil {
+	if err := a.name.Set(peer); err != nil {
 		return err
 	}
 	a.size = 0
@@ -35,7 +37,7 @@ func (a *address) set(info bool, local netip.Addr, peer netip.AddrPort) error {
 		a.size = unix.CmsgSpace(unix.SizeofInet4Pktinfo)
 		return nil
 	}
-	index, err := scope(local)
+	index, err := sockaddr.ScopeID(local)
 	if err != nil {
 		return err
 	}
@@ -56,7 +58,7 @@ type message struct {
 func (m *message) send(fd int, a *address, c *controls, data []byte, segment int) unix.Errno {
 	m.iov.Base = unsafe.SliceData(data)
 	m.iov.SetLen(len(data))
-	m.hdr = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&a.name.raw)), Namelen: a.name.len, Iov: &m.iov}
+	m.hdr = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&a.name.Raw)), Namelen: a.name.Len, Iov: &m.iov}
 	m.hdr.SetIovlen(1)
 	size := a.size
 	if segment != 0 || size != 0 {
@@ -77,7 +79,7 @@ func (m *message) send(fd int, a *address, c *controls, data []byte, segment int
 
 // arrival is what recvmsg says beside the data.
 type arrival struct {
-	from     sockaddr
+	from     sockaddr.Address
 	index    uint32 // of the interface, IPv6
 	controls controls
 	message  message
@@ -89,7 +91,7 @@ func (r *arrival) receive(fd int, buf []byte, info bool) (n, segment int, local 
 	m := &r.message
 	m.iov.Base = unsafe.SliceData(buf)
 	m.iov.SetLen(len(buf))
-	m.hdr = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&r.from.raw)), Namelen: unix.SizeofSockaddrInet6, Iov: &m.iov, Control: (*byte)(unsafe.Pointer(&r.controls))}
+	m.hdr = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&r.from.Raw)), Namelen: unix.SizeofSockaddrInet6, Iov: &m.iov, Control: (*byte)(unsafe.Pointer(&r.controls))}
 	m.hdr.SetIovlen(1)
 	m.hdr.SetControllen(int(unsafe.Sizeof(r.controls)))
 	got, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.hdr)), unix.MSG_DONTWAIT)

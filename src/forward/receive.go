@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/offload"
+	"tunneldigger/src/sockaddr"
 )
 
 const (
@@ -92,8 +93,8 @@ func (t *Tunnel) refuse(d []byte) Drop {
 // other gives the owner what is not a tunnel's data. Data of nobody, or of another session, he may answer: somebody takes himself for
 // connected.
 func (w *worker) other(s *socket, t *Tunnel, local netip.AddrPort, d []byte) {
-	local = netip.AddrPortFrom(zoned(local.Addr(), w.arrival.index), local.Port())
-	m := Mail{Listener: s.listener, Tunnel: t, Peer: w.arrival.from.get(), Local: local}
+	local = netip.AddrPortFrom(sockaddr.WithScope(local.Addr(), w.arrival.index), local.Port())
+	m := Mail{Listener: s.listener, Tunnel: t, Peer: w.arrival.from.Get(), Local: local}
 	w.engine.post(w, &m, d)
 }
 
@@ -117,9 +118,9 @@ func (w *worker) complaints(s *socket) {
 		r := &w.arrival
 		r.message.iov.Base = unsafe.SliceData(w.in)
 		r.message.iov.SetLen(1)
-		r.from.raw.Family = unix.AF_UNSPEC
+		r.from.Raw.Family = unix.AF_UNSPEC
 		m := &r.message.hdr
-		*m = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&r.from.raw)), Namelen: unix.SizeofSockaddrInet6, Iov: &r.message.iov, Control: &w.frame[0]}
+		*m = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&r.from.Raw)), Namelen: unix.SizeofSockaddrInet6, Iov: &r.message.iov, Control: &w.frame[0]}
 		m.SetIovlen(1)
 		m.SetControllen(512)
 		if _, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(s.fd), uintptr(unsafe.Pointer(m)), unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT); errno != 0 {
@@ -159,7 +160,7 @@ func complaint(control []byte) (mtu int, local netip.Addr) {
 
 // tooBig tells the owner of a path's MTU, for each tunnel on that path.
 func (w *worker) tooBig(s *socket, local netip.Addr, mtu int) {
-	peer := w.arrival.from.get()
+	peer := w.arrival.from.Get()
 	if !peer.IsValid() {
 		return
 	}

@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/sockaddr"
 )
 
 // buffers is how much a socket may hold in each direction: some milliseconds of a fast link, in which a worker does not get a processor.
@@ -117,11 +119,11 @@ func closeAll(fds []int) {
 }
 
 func open(addr netip.AddrPort, device string) (fd int, err error) {
-	var sa sockaddr
-	if err := sa.set(addr); err != nil {
+	var sa sockaddr.Address
+	if err := sa.Set(addr); err != nil {
 		return -1, err
 	}
-	if fd, err = unix.Socket(int(sa.raw.Family), unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_UDP); err != nil {
+	if fd, err = unix.Socket(int(sa.Raw.Family), unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_UDP); err != nil {
 		return -1, err
 	}
 	defer func() {
@@ -156,7 +158,7 @@ func open(addr netip.AddrPort, device string) (fd int, err error) {
 			return fd, err
 		}
 	}
-	if _, _, errno := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&sa.raw)), uintptr(sa.len)); errno != 0 {
+	if _, _, errno := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&sa.Raw)), uintptr(sa.Len)); errno != 0 {
 		return fd, errno
 	}
 	return fd, nil
@@ -193,11 +195,11 @@ func Whole(fd int, v4, on bool) error {
 
 // bound is the address that a socket is bound to.
 func bound(fd int) (netip.AddrPort, error) {
-	sa := sockaddr{len: unix.SizeofSockaddrInet6}
-	if _, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&sa.raw)), uintptr(unsafe.Pointer(&sa.len))); errno != 0 {
+	sa := sockaddr.Address{Len: unix.SizeofSockaddrInet6}
+	if _, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&sa.Raw)), uintptr(unsafe.Pointer(&sa.Len))); errno != 0 {
 		return netip.AddrPort{}, fmt.Errorf("getsockname: %w", errno)
 	}
-	local := sa.get()
+	local := sa.Get()
 	if !local.IsValid() {
 		return netip.AddrPort{}, fmt.Errorf("descriptor %d is no UDP socket: %w", fd, unix.EAFNOSUPPORT)
 	}
@@ -273,8 +275,8 @@ func (s *socket) shut() {
 			to = netip.AddrPortFrom(netip.IPv6Loopback(), to.Port())
 		}
 	}
-	var sa sockaddr
-	if sa.set(to) == nil {
-		_, _, _ = unix.RawSyscall(unix.SYS_CONNECT, uintptr(s.fd), uintptr(unsafe.Pointer(&sa.raw)), uintptr(sa.len))
+	var sa sockaddr.Address
+	if sa.Set(to) == nil {
+		_, _, _ = unix.RawSyscall(unix.SYS_CONNECT, uintptr(s.fd), uintptr(unsafe.Pointer(&sa.Raw)), uintptr(sa.Len))
 	}
 }

@@ -107,7 +107,7 @@ func (w *worker) sendEach(s *socket, a *address) {
 		b.iovecs[n].Base = unsafe.SliceData(rest)
 		b.iovecs[n].SetLen(size)
 		h := &b.headers[n].hdr
-		*h = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&a.name.raw)), Namelen: a.name.len, Iov: &b.iovecs[n]}
+		*h = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&a.name.Raw)), Namelen: a.name.Len, Iov: &b.iovecs[n]}
 		h.SetIovlen(1)
 		if a.size > 0 {
 			h.Control = (*byte)(unsafe.Pointer(&a.info))

@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/sockaddr"
 )
 
 // Batch is how many datagrams one call of Receive takes, and Queue keeps.
@@ -43,7 +45,7 @@ type Listener struct {
 
 	in        [Batch]mmsghdr
 	inIov     [Batch]unix.Iovec
-	inAddr    [Batch]sockaddr
+	inAddr    [Batch]sockaddr.Address
 	inControl [Batch]control
 	inUsed    int // headers the kernel has written to
 	buf       []byte
@@ -85,13 +87,13 @@ func Listen(addr netip.AddrPort, device string) (*Listener, error) {
 // FromFD makes a Listener of a socket that Listen made, in this process or in the one that handed it over. The descriptor belongs to
 // the Listener from then on, unless there is an error.
 func FromFD(fd int) (*Listener, error) {
-	var sa sockaddr
-	sa.len = unix.SizeofSockaddrInet6
-	_, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&sa.raw)), uintptr(unsafe.Pointer(&sa.len)))
+	var sa sockaddr.Address
+	sa.Len = unix.SizeofSockaddrInet6
+	_, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&sa.Raw)), uintptr(unsafe.Pointer(&sa.Len)))
 	if errno != 0 {
 		return nil, fmt.Errorf("getsockname: %w", errno)
 	}
-	local := sa.get()
+	local := sa.Get()
 	if !local.IsValid() {
 		return nil, fmt.Errorf("descriptor %d is no UDP socket: %w", fd, unix.EAFNOSUPPORT)
 	}
@@ -100,7 +102,7 @@ func FromFD(fd int) (*Listener, error) {
 		l.inIov[i].Base = &l.buf[i*slotSize]
 		l.inIov[i].SetLen(slotSize)
 		h := &l.in[i].hdr
-		h.Name = (*byte)(unsafe.Pointer(&l.inAddr[i].raw))
+		h.Name = (*byte)(unsafe.Pointer(&l.inAddr[i].Raw))
 		h.Iov = &l.inIov[i]
 		h.SetIovlen(1)
 		if l.wildcard {
@@ -148,11 +150,11 @@ func (l *Listener) Shut() error {
 			to = netip.AddrPortFrom(netip.IPv6Loopback(), to.Port())
 		}
 	}
-	var sa sockaddr
-	if err := sa.set(to); err != nil {
+	var sa sockaddr.Address
+	if err := sa.Set(to); err != nil {
 		return err
 	}
-	if _, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(l.fd), uintptr(unsafe.Pointer(&sa.raw)), uintptr(sa.len)); errno != 0 {
+	if _, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(l.fd), uintptr(unsafe.Pointer(&sa.Raw)), uintptr(sa.Len)); errno != 0 {
 		return errno
 	}
 	return nil
@@ -204,7 +206,7 @@ func (l *Listener) collect() []Datagram {
 		} else {
 			d.Local = l.local
 		}
-		d.Peer = l.inAddr[i].get()
+		d.Peer = l.inAddr[i].Get()
 		d.Data = l.buf[i*slotSize : i*slotSize+int(min(m.len, slotSize)) : (i+1)*slotSize]
 		kept++
 	}
@@ -224,7 +226,7 @@ func (l *Listener) destination(i int) (netip.AddrPort, bool) {
 	case room >= unix.CmsgLen(unix.SizeofInet6Pktinfo) && h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO:
 		info := (*unix.Inet6Pktinfo)(data)
 		addr := netip.AddrFrom16(info.Addr)
-		return netip.AddrPortFrom(withScope(addr, info.Ifindex), l.local.Port()), !addr.IsMulticast()
+		return netip.AddrPortFrom(sockaddr.WithScope(addr, info.Ifindex), l.local.Port()), !addr.IsMulticast()
 	}
 	return netip.AddrPort{}, false
 }

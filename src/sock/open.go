@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/sockaddr"
 )
 
 // option is one integer socket option.
@@ -22,11 +24,11 @@ var (
 // open makes a non-blocking UDP socket, closed on exec, for addr's family, sets the options in order, ties it to device unless that
 // is empty, and binds it.
 func open(addr netip.AddrPort, device string, rcvbuf int, options ...[]option) (fd int, err error) {
-	var sa sockaddr
-	if err := sa.set(addr); err != nil {
+	var sa sockaddr.Address
+	if err := sa.Set(addr); err != nil {
 		return -1, err
 	}
-	fd, err = unix.Socket(int(sa.raw.Family), unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_UDP)
+	fd, err = unix.Socket(int(sa.Raw.Family), unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_UDP)
 	if err != nil {
 		return -1, fmt.Errorf("socket: %w", err)
 	}
@@ -52,7 +54,7 @@ func open(addr netip.AddrPort, device string, rcvbuf int, options ...[]option) (
 			return fd, fmt.Errorf("bind to device %s: %w", device, err)
 		}
 	}
-	if _, _, errno := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&sa.raw)), uintptr(sa.len)); errno != 0 {
+	if _, _, errno := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&sa.Raw)), uintptr(sa.Len)); errno != 0 {
 		return fd, fmt.Errorf("bind: %w", errno)
 	}
 	return fd, nil

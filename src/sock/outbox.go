@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/sockaddr"
 )
 
 const queued = 64 // bytes of a datagram that Queue can keep
@@ -20,7 +22,7 @@ type outbox struct {
 }
 
 type outSlot struct {
-	addr    sockaddr
+	addr    sockaddr.Address
 	iov     unix.Iovec
 	control control
 	data    [queued]byte
@@ -30,7 +32,7 @@ func (o *outbox) init() {
 	for i := range o.slots {
 		s := &o.slots[i]
 		h := &o.msgs[i].hdr
-		h.Name = (*byte)(unsafe.Pointer(&s.addr.raw))
+		h.Name = (*byte)(unsafe.Pointer(&s.addr.Raw))
 		h.Iov = &s.iov
 		h.SetIovlen(1)
 	}
@@ -39,11 +41,11 @@ func (o *outbox) init() {
 // prepare fills header i with everything but the data.
 func (o *outbox) prepare(i int, pktinfo bool, local netip.Addr, peer netip.AddrPort) error {
 	s := &o.slots[i]
-	if err := s.addr.set(peer); err != nil {
+	if err := s.addr.Set(peer); err != nil {
 		return err
 	}
 	h := &o.msgs[i].hdr
-	h.Namelen = s.addr.len
+	h.Namelen = s.addr.Len
 	h.Control = nil
 	h.SetControllen(0)
 	if !pktinfo || !local.IsValid() || local.IsUnspecified() {
@@ -58,7 +60,7 @@ func (o *outbox) prepare(i int, pktinfo bool, local netip.Addr, peer netip.AddrP
 		*(*unix.Inet4Pktinfo)(data) = unix.Inet4Pktinfo{Spec_dst: local.As4()}
 	} else {
 		size = unix.SizeofInet6Pktinfo
-		index, err := scopeID(local)
+		index, err := sockaddr.ScopeID(local)
 		if err != nil {
 			return err
 		}

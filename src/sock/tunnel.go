@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/sockaddr"
 )
 
 // strayBuf is the receive buffer of a tunnel's socket: the kernel doubles it and charges a small datagram about 768 bytes, so that
@@ -44,10 +46,10 @@ func openTunnel(local netip.AddrPort, device string) (fd int, err error) {
 
 // connect is the part after it. It closes fd when it fails.
 func connect(fd int, peer netip.AddrPort) error {
-	var sa sockaddr
-	err := sa.set(peer)
+	var sa sockaddr.Address
+	err := sa.Set(peer)
 	if err == nil {
-		_, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa.raw)), uintptr(sa.len))
+		_, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa.Raw)), uintptr(sa.Len))
 		if errno == 0 {
 			return nil
 		}
@@ -60,14 +62,14 @@ func connect(fd int, peer netip.AddrPort) error {
 // Peer is the address a tunnel's socket is connected to, prepared for comparison.
 type Peer struct {
 	addr netip.AddrPort
-	raw  sockaddr
+	raw  sockaddr.Address
 }
 
 // NewPeer prepares addr. A zone that is not an interface index in decimal makes a Peer that nothing equals.
 func NewPeer(addr netip.AddrPort) Peer {
 	p := Peer{addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())}
-	if p.raw.set(addr) != nil {
-		p.raw.raw.Family = unix.AF_UNSPEC
+	if p.raw.Set(addr) != nil {
+		p.raw.Raw.Family = unix.AF_UNSPEC
 	}
 	return p
 }
@@ -80,20 +82,20 @@ func (p *Peer) Addr() netip.AddrPort { return p.addr }
 // a bare errno: EAGAIN when nothing is there; any other, such as ECONNREFUSED, is a pending error of the socket,
 // cleared by this call.
 func Receive(fd int, buf []byte, peer *Peer) (n int, own bool, from netip.AddrPort, err error) {
-	var sa sockaddr
+	var sa sockaddr.Address
 	for {
-		sa.len = unix.SizeofSockaddrInet6
+		sa.Len = unix.SizeofSockaddrInet6
 		r, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(buf))), uintptr(len(buf)),
-			unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&sa.raw)), uintptr(unsafe.Pointer(&sa.len)))
+			unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&sa.Raw)), uintptr(unsafe.Pointer(&sa.Len)))
 		switch {
 		case errno == unix.EINTR:
 			continue
 		case errno != 0:
 			return 0, false, netip.AddrPort{}, errno
-		case sa.same(&peer.raw):
+		case sa.Same(&peer.raw):
 			return int(r), true, netip.AddrPort{}, nil
 		}
-		return int(r), false, sa.get(), nil
+		return int(r), false, sa.Get(), nil
 	}
 }
 

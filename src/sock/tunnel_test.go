@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/sockaddr"
 )
 
 func tunnel(t testing.TB, local, peer netip.AddrPort) int {
@@ -278,5 +280,15 @@ func TestNoAllocation(t *testing.T) {
 		}); n != 0 || count != 51*4 {
 			t.Errorf("%s: %v allocations, %d steps", p.listener, n, count)
 		}
+	}
+}
+
+// A Peer of an address that can't be equals nothing; a mapped one is IPv4.
+func TestPeer(t *testing.T) {
+	if p := NewPeer(ap("[fe80::1%eth0]:1")); p.raw.Same(&sockaddr.Address{Raw: unix.RawSockaddrInet6{Family: unix.AF_INET6}}) {
+		t.Error("a Peer without an address equals something")
+	}
+	if p := NewPeer(ap("[::ffff:192.0.2.1]:1")); p.Addr() != ap("192.0.2.1:1") || p.raw.Raw.Family != unix.AF_INET {
+		t.Errorf("mapped: %+v", p)
 	}
 }
