@@ -41,6 +41,17 @@ func (b *Broker) Adopt(now time.Duration, records [][]byte) (adopted []uint32) {
 	return adopted
 }
 
+// Adoptable gives the name of the interface that a record's tunnel had; false: it is
+// nothing for Adopt.
+func Adoptable(record []byte) (name string, ok bool) {
+	t, err := restoreTunnel(record)
+	if err != nil || t.state != up {
+		return "", false
+	}
+	f := t.facts()
+	return f.Interface(), true
+}
+
 // Remake is as Adopt, but for tunnels that went with the Broker, which was alive at
 // that time: they are made again as they were, and their clients need not know. Hooks
 // hear that the interface is gone before they hear of the new one. The IDs are those

@@ -24,10 +24,8 @@ func (d *Daemon) openDatapath() error {
 	if err := d.poller.Add(d.links.FD(), tokenLinks, poll.Read); err != nil {
 		return err
 	}
-	if d.carriers.KernelUp() {
-		if err := d.sweep(); err != nil {
-			return err
-		}
+	if err := d.sweep(); err != nil {
+		return err
 	}
 	for _, s := range d.sections {
 		if s != nil {
@@ -41,10 +39,10 @@ func (d *Daemon) openDatapath() error {
 }
 
 // sweep removes tunnels in the ID ranges of this daemon, and of nodes' own IDs, that belong to no
-// process. One that belongs to somebody is left alone; its ID will be found
-// taken and set aside.
+// process, and such interfaces as the program's own data path leaves. One that belongs to somebody is left
+// alone; its ID will be found taken and set aside.
 func (d *Daemon) sweep() error {
-	found, err := d.carriers.Kernel.Sweep(func(id uint32) bool {
+	mine := func(id uint32) bool {
 		if d.bridges.IsNodes(id) {
 			return d.ports.get(id) == nil
 		}
@@ -54,8 +52,18 @@ func (d *Daemon) sweep() error {
 			}
 		}
 		return false
-	})
-	d.journal.Swept(found)
+	}
+	if d.carriers.KernelUp() {
+		found, err := d.carriers.Kernel.Sweep(mine)
+		d.journal.Swept(found)
+		if err != nil {
+			return err
+		}
+	}
+	removed, err := d.carriers.User.Sweep(mine)
+	for _, name := range removed {
+		d.log.Info("removed an interface that belonged to nobody", "interface", name)
+	}
 	return err
 }
 

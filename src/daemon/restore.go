@@ -23,6 +23,7 @@ func (d *Daemon) restore(c *successor.Past, record string) error {
 	d.serial, d.started = c.Serial, c.Started
 	d.setJar(c.Key)
 	d.store = survive.ResumeStore(d.log, c.State, record)
+	d.lastInterfaces()
 	d.hooksRun, d.unsent = hook.Counts{Ended: c.Ended, Failed: c.Failed}, c.Unsent
 	d.moved, d.moving, d.confined = c.Moved, c.Moving, c.Confined
 	most := d.shares()

@@ -103,8 +103,8 @@ func start(o Options) (_ *Daemon, err error) {
 }
 
 // makeSections makes the sections of the configuration, without listeners. Tunnels
-// that a process has left are in them, if their sockets are still there; the others
-// it gives back.
+// that a process has left are in them, if their sockets or interfaces are still there; the
+// others it gives back.
 func (d *Daemon) makeSections(r *survive.Record) (left []survive.Left, err error) {
 	c := d.config
 	var key [16]byte
@@ -113,6 +113,7 @@ func (d *Daemon) makeSections(r *survive.Record) (left []survive.Left, err error
 	}
 	d.store, left = survive.OpenStore(d.log, key, r)
 	d.setJar(d.store.Key())
+	d.lastInterfaces()
 	most := d.shares()
 	for i := range c.Brokers {
 		b := &c.Brokers[i]
@@ -123,10 +124,7 @@ func (d *Daemon) makeSections(r *survive.Record) (left []survive.Left, err error
 			return nil, err
 		}
 	}
-	if len(left) > 0 && left[0].FD >= 0 {
-		d.adoptStored(left)
-		left = nil
-	}
+	left = d.adoptStored(d.reopen(left))
 	return left, listen.Possible(c.Brokers, d.portsInUse())
 }
 

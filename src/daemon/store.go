@@ -9,18 +9,46 @@ import (
 	"tunneldigger/src/survive"
 )
 
+// lastInterfaces has TAP interfaces outlive the process where it leaves a record of
+// their tunnels, and no descriptors.
+func (d *Daemon) lastInterfaces() {
+	if d.carriers.User != nil {
+		d.carriers.User.Lasting = d.store.Recorded()
+	}
+}
+
+// reopen opens the TAP interfaces that the process before has left.
+func (d *Daemon) reopen(left []survive.Left) []survive.Left {
+	for i := range left {
+		l := &left[i]
+		name, ok := broker.Adoptable(l.Record)
+		if s := d.named(l.Section); l.FD < 0 && ok && s != nil && s.user() && d.now-d.store.Alive() < s.config.TunnelTimeout {
+			l.FD = d.carriers.User.Reopen(name)
+		}
+	}
+	return left
+}
+
 // adoptStored takes in the tunnels that a process has left that ended without a
-// word. What is not whole, or whose section is gone, ends.
-func (d *Daemon) adoptStored(left []survive.Left) {
+// word, and whose descriptors are there. What is not whole, or whose section is gone, ends.
+// It gives the others.
+func (d *Daemon) adoptStored(left []survive.Left) (others []survive.Left) {
 	byID := make(map[uint32]*survive.Left, len(left))
 	for i := range left {
-		byID[left[i].ID] = &left[i]
+		if left[i].FD < 0 {
+			others = append(others, left[i])
+		} else {
+			byID[left[i].ID] = &left[i]
+		}
+	}
+	if len(byID) == 0 {
+		return others
 	}
 	adopted := 0
 	for _, s := range d.sections {
 		var records [][]byte
 		for i := range left {
-			if left[i].Section == s.config.Name {
+			if left[i].FD >= 0 && left[i].Section == s.config.Name {
 				records = append(records, left[i].Record)
 			}
 		}
@@ -48,10 +76,12 @@ func (d *Daemon) adoptStored(left []survive.Left) {
 		}
 	}
 	for id, l := range byID {
+		d.store.Drop(id)
 		d.store.Release(id)
 		_ = unix.Close(l.FD)
 	}
 	d.log.Warn("the broker before this one ended without a word", "tunnels_kept", adopted, "tunnels_lost", len(byID))
+	return others
 }
 
 // isSocket reports whether a tunnel lives by a socket, as the kernel's do, and not by a

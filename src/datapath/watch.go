@@ -28,6 +28,11 @@ func (s *Interfaces) Index(name string) int {
 	return index
 }
 
+// Names calls f with the name of every interface that there is.
+func (s *Interfaces) Names(f func(name string)) error {
+	return s.links.List(func(l link.Link) { f(l.Name) })
+}
+
 // Watch takes in which interfaces have gone.
 func (s *Interfaces) Watch(now time.Duration) {
 	s.now = now

@@ -140,6 +140,9 @@ func (st *Store) readProcess() bool {
 	return true
 }
 
+// Recorded reports whether the next process has nothing but a record of the tunnels.
+func (st *Store) Recorded() bool { return st.path != "" }
+
 // Alive is when the process before was known to live, which was up to 5 s before
 // its end. It says nothing where systemd has the tunnels, or after the first Tick.
 func (st *Store) Alive() time.Duration { return st.process.alive }

@@ -31,7 +31,7 @@ var (
 	ErrExists = errors.New("an interface of this name exists")
 )
 
-// Device is one TAP device. It is an interface for as long as its descriptor, or a copy of it in some process, is open.
+// Device is one TAP device. It is an interface for as long as its descriptor, or a copy of it in some process, is open, unless it is to last.
 type Device struct {
 	// FD is non-blocking and closed on exec. A read gives one frame, or EAGAIN; a write takes one, and EIO says that the interface is down.
 	// Both begin with a struct virtio_net_hdr of 10 bytes in the machine's byte order.
@@ -46,12 +46,37 @@ func Open(name string) (Device, error) {
 	if err != nil {
 		return Device{}, err
 	}
-	d, err := create(fd, name)
+	d, err := create(fd, name, unix.IFF_TUN_EXCL)
 	if err != nil {
 		unix.Close(fd)
 		return Device{}, fmt.Errorf("make the TAP interface %s: %w", name, err)
 	}
 	return d, nil
+}
+
+// Reopen opens an interface that was to last and whose descriptors are closed. ErrExists: they are not, or it is no TAP interface. The caller
+// has seen that there is one of this name, as it would be made otherwise.
+func Reopen(name string) (Device, error) {
+	fd, err := open()
+	if err != nil {
+		return Device{}, err
+	}
+	d, err := create(fd, name, 0)
+	if err != nil {
+		unix.Close(fd)
+		return Device{}, fmt.Errorf("open the TAP interface %s: %w", name, err)
+	}
+	return d, nil
+}
+
+// Last says whether the interface is to stay when its last descriptor is closed, which takes the kernel a hundredth of the time that it takes
+// to remove one. It has no carrier then.
+func (d Device) Last(on bool) error {
+	value := 0
+	if on {
+		value = 1
+	}
+	return unix.IoctlSetInt(d.FD, unix.TUNSETPERSIST, value)
 }
 
 // Prove reports what keeps this program from making devices, without making one.
@@ -91,18 +116,24 @@ type ifreq struct {
 	_     [22]byte
 }
 
-func create(fd int, name string) (Device, error) {
+func create(fd int, name string, exclusive uint16) (Device, error) {
 	var r ifreq
 	if len(name) == 0 || len(name) >= len(r.name) {
 		return Device{}, unix.EINVAL
 	}
 	copy(r.name[:], name)
-	r.flags = unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR | unix.IFF_TUN_EXCL
-	switch err := ioctl(fd, unix.TUNSETIFF, unsafe.Pointer(&r)); err {
+	r.flags = unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR | exclusive
+	err := ioctl(fd, unix.TUNSETIFF, unsafe.Pointer(&r))
+	switch err {
 	case nil:
 		return Adopt(fd)
 	case unix.EBUSY, unix.EEXIST:
 		return Device{}, fmt.Errorf("%w (%w)", ErrExists, err)
+	case unix.EINVAL:
+		if exclusive == 0 { // another kind of interface
+			err = ErrExists
+		}
+		return Device{}, err
 	case unix.EPERM:
 		return Device{}, fmt.Errorf("%w (%w)", privilege.ErrNetwork, err)
 	default:

@@ -44,6 +44,48 @@ func interfaces(t *testing.T) string {
 	return string(text)
 }
 
+// One that lasts is there without a descriptor, has to be opened anew, and goes when it is to last no longer.
+func TestDeviceLasts(t *testing.T) {
+	apart(t, func() {
+		const name = "l2tp100-100"
+		d, err := Open(name)
+		if err == nil {
+			err = d.Last(true)
+		}
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if _, err := Reopen(name); !errors.Is(err, ErrExists) {
+			t.Errorf("opened twice: %v", err)
+		}
+		unix.Close(d.FD)
+		if !strings.Contains(interfaces(t), name+":") {
+			t.Error("it does not last")
+		}
+		if _, err := Open(name); !errors.Is(err, ErrExists) {
+			t.Errorf("made although it is there: %v", err)
+		}
+		if d, err = Reopen(name); err != nil {
+			t.Error(err)
+			return
+		}
+		if is, err := d.Name(); is != name || err != nil || !d.Segments {
+			t.Errorf("opened anew: %q, %v, %+v", is, err, d)
+		}
+		if err := d.Last(false); err != nil {
+			t.Error(err)
+		}
+		unix.Close(d.FD)
+		if strings.Contains(interfaces(t), name+":") {
+			t.Error("it is there still")
+		}
+		if _, err := Reopen("lo"); !errors.Is(err, ErrExists) {
+			t.Errorf("loopback: %v", err)
+		}
+	})
+}
+
 func TestDeviceComesAndGoes(t *testing.T) {
 	apart(t, func() {
 		if err := Prove(); err != nil {

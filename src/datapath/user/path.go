@@ -13,8 +13,11 @@ import (
 )
 
 // Path is the datapath.Path of TAP devices. A tunnel's interface dies with the
-// descriptor of its device.
+// descriptor of its device, unless it lasts.
 type Path struct {
+	// Lasting has interfaces stay when the process ends without a word: its successor
+	// has them back by Reopen, or removes them by Sweep. It is set before there are any.
+	Lasting    bool
 	interfaces *datapath.Interfaces
 	wake       func()
 	engine     *forward.Engine // nil: nobody has needed it yet
@@ -81,11 +84,13 @@ func (p *Path) Create(r *datapath.Request) error {
 		return err
 	}
 	t := &tunnel{request: *r, device: device}
+	p.last(t)
 	index, err := p.interfaces.Links().Index(r.Interface)
 	if err == nil {
 		err = p.carry(t)
 	}
 	if err != nil {
+		_ = device.Last(false)
 		_ = unix.Close(device.FD)
 		return err
 	}
@@ -93,6 +98,9 @@ func (p *Path) Create(r *datapath.Request) error {
 	p.interfaces.Add(r, index)
 	return nil
 }
+
+// last has a tunnel's interface last, or not. Where that fails, a crash takes it.
+func (p *Path) last(t *tunnel) { _ = t.device.Last(p.Lasting) }
 
 // carry has a tunnel's frames carried, if there is a listener for it; else it waits for one, as after a crash.
 func (p *Path) carry(t *tunnel) error {
@@ -121,6 +129,7 @@ func (p *Path) Adopt(r *datapath.Request, fd int) {
 	t := &tunnel{request: *r, device: tap.Device{FD: fd}}
 	if device, err := tap.Adopt(fd); err == nil { // else its interface has gone, and that will be told
 		t.device = device
+		p.last(t)
 	}
 	p.add(t)
 	_ = p.carry(t) // its addresses were fine before
@@ -154,6 +163,7 @@ func (p *Path) Receive(uint32, []byte) (n int, own bool, from netip.AddrPort, er
 func (p *Path) Destroy(id uint32) {
 	if t := p.get(id); t != nil {
 		p.tunnels[id] = nil
+		_ = t.device.Last(false)
 		if t.carried == nil {
 			_ = unix.Close(t.device.FD)
 		} else {
@@ -167,7 +177,11 @@ func (p *Path) Destroy(id uint32) {
 // Close implements datapath.Path.
 func (p *Path) Close() {
 	for id, t := range p.tunnels {
-		if t != nil && t.carried == nil {
+		if t == nil {
+			continue
+		}
+		_ = t.device.Last(false)
+		if t.carried == nil {
 			_ = unix.Close(t.device.FD)
 		}
 		p.tunnels[id] = nil

@@ -35,3 +35,6 @@ func (p *peer) carryTunnel(name string, tunnel client.Tunnel, fd int) error {
 	_ = p.conn.SetReadDeadline(past) // it is read there from now on
 	return nil
 }
+
+// removal is for the kernel's tunnels: interfaces of the program's own data path outlive it.
+func (h *Host) removal(int, string) time.Duration { return 0 }

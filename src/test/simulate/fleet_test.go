@@ -59,8 +59,10 @@ func TestFleet(t *testing.T) {
 					return
 				}
 				_, took, err := play(seed, false)
-				lasted.Add(int64(took))
-				played.Add(1)
+				hours := time.Duration(lasted.Add(int64(took))) / time.Hour
+				if n := played.Add(1); n%1000 == 0 { // of a long run, how far it is
+					t.Logf("%d fleets, %d simulated hours", n, hours)
+				}
 				if err != nil {
 					failed.Add(1)
 					t.Errorf("seed %d: %v\nTo see it: go test ./src/test/simulate -run TestFleet -seed %d", seed, err, seed)
