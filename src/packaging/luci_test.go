@@ -18,6 +18,7 @@ const app = "luci-app-tunneldigger-broker"
 
 // appFiles are the files of the app's package, with their modes.
 var appFiles = []string{
+	"755 usr/libexec/rpcd/luci.tunneldigger-broker",
 	"644 usr/share/luci/menu.d/" + app + ".json",
 	"644 usr/share/rpcd/acl.d/" + app + ".json",
 	"644 www/luci-static/resources/tunneldigger-broker/options.js",
@@ -101,14 +102,22 @@ func TestAppRights(t *testing.T) {
 	}
 	methods, _ := rpcd(t, t.TempDir(), "", "list")
 	rights := object("usr/share/rpcd/acl.d/" + app + ".json")[app]
-	for access, want := range map[string][]any{"read": {"status", "tunnels"}, "write": {"check", "drain", "kick", "reload"}} {
-		granted := rights[access].(map[string]any)["ubus"].(map[string]any)["tunneldigger-broker"].([]any)
-		if !slices.Equal(granted, want) {
-			t.Errorf("%s: %v, want %v", access, granted, want)
+	for _, c := range []struct {
+		access, object string
+		known          map[string]any
+		want           []any
+	}{
+		{"read", "tunneldigger-broker", methods, []any{"status", "tunnels"}},
+		{"write", "tunneldigger-broker", methods, []any{"drain", "kick", "reload"}},
+		{"write", "luci.tunneldigger-broker", rpcdWith(t, appPlugin, t.TempDir(), recorder, "", "list"), []any{"check"}},
+	} {
+		granted, _ := rights[c.access].(map[string]any)["ubus"].(map[string]any)[c.object].([]any)
+		if !slices.Equal(granted, c.want) {
+			t.Errorf("%s of %s: %v, want %v", c.access, c.object, granted, c.want)
 		}
 		for _, method := range granted {
-			if methods[method.(string)] == nil {
-				t.Errorf("there is no method %s", method)
+			if c.known[method.(string)] == nil {
+				t.Errorf("%s has no method %s", c.object, method)
 			}
 		}
 	}

@@ -22,13 +22,13 @@ cat "$STATE/says"
 func rpcd(t *testing.T, state, input string, args ...string) (answer map[string]any, asked string) {
 	t.Helper()
 	os.Remove(filepath.Join(state, "asked"))
-	answer = rpcdWith(t, state, recorder, input, args...)
+	answer = rpcdWith(t, "files/tunneldigger-broker.rpcd", state, recorder, input, args...)
 	text, _ := os.ReadFile(filepath.Join(state, "asked"))
 	return answer, strings.Join(strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), "|")
 }
 
-// rpcdWith runs the plugin with a script in the place of the broker's program.
-func rpcdWith(t *testing.T, state, script, input string, args ...string) (answer map[string]any) {
+// rpcdWith runs a plugin with a script in the place of the broker's program.
+func rpcdWith(t *testing.T, plugin, state, script, input string, args ...string) (answer map[string]any) {
 	t.Helper()
 	tools, err := filepath.Abs("testdata/openwrt/bin")
 	if err != nil {
@@ -38,7 +38,7 @@ func rpcdWith(t *testing.T, state, script, input string, args ...string) (answer
 	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("busybox", append([]string{"ash", "../../files/tunneldigger-broker.rpcd"}, args...)...)
+	cmd := exec.Command("busybox", append([]string{"ash", "../../" + plugin}, args...)...)
 	cmd.Env = append(os.Environ(), "PATH="+tools+":"+os.Getenv("PATH"), "STATE="+state, "PROGRAM="+program)
 	cmd.Stdin = strings.NewReader(input)
 	out, err := cmd.CombinedOutput()
@@ -192,8 +192,11 @@ func TestRPCDSplitsTheStatus(t *testing.T) {
 	}
 }
 
-// TestRPCDCheck has a text checked that is nowhere in force, and leaves none of it behind.
-func TestRPCDCheck(t *testing.T) {
+// appPlugin is that of LuCI's pages.
+const appPlugin = "openwrt/" + app + "/root/usr/libexec/rpcd/luci.tunneldigger-broker"
+
+// TestAppCheck has a text checked that is nowhere in force, and leaves none of it behind.
+func TestAppCheck(t *testing.T) {
 	for _, test := range []struct{ input, seen string }{
 		{`{"config":"config broker 'wan'\n\toption port '7'\n","list":""}`, "config broker 'wan'\n\toption port '7'\n"},
 		{`{"config":"it'\\''s $(touch pwned) \"","list":"","ubus_rpc_session":"0123"}`, "it'\\''s $(touch pwned) \"\n"},
@@ -210,7 +213,7 @@ func TestRPCDCheck(t *testing.T) {
 		says(t, state, "says", "")
 		program := "#!/bin/sh\nset -- \"$3\"\nfor f in \"$1/tunneldigger-broker\" \"$1/list\"; do grep . \"$f\" | sed \"s|$1|DIR|\" >>\"$STATE/seen\"; done\n" +
 			"echo \"$1/tunneldigger-broker:3: port '70000'\" >&2; echo \"$1/list:1: it is wrong\" >&2; exit 1\n"
-		got := rpcdWith(t, state, program, test.input, "call", "check")
+		got := rpcdWith(t, appPlugin, state, program, test.input, "call", "check")
 		if want := map[string]any{"error": "line 3: port '70000'\nline 1: it is wrong"}; !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %q, want %q", test.input, got, want)
 		}
@@ -223,16 +226,23 @@ func TestRPCDCheck(t *testing.T) {
 	}
 	state := t.TempDir()
 	says(t, state, "says", "The configuration is good.\n")
-	if got, asked := rpcd(t, state, `{"config":"config log","list":""}`, "call", "check"); got["result"] != "The configuration is good." ||
-		!strings.HasPrefix(asked, "check|-c|/") {
+	got := rpcdWith(t, appPlugin, state, recorder, `{"config":"config log","list":""}`, "call", "check")
+	if asked, err := os.ReadFile(filepath.Join(state, "asked")); err != nil || got["result"] != "The configuration is good." || !strings.HasPrefix(string(asked), "check\n-c\n/") {
 		t.Errorf("a good one: %q, asked %q", got, asked)
+	}
+	says(t, state, "fails", "")
+	if got := rpcdWith(t, appPlugin, state, recorder, `{}`, "call", "check"); got["error"] != "it failed and did not say why" {
+		t.Errorf("a program that says nothing: %q", got)
+	}
+	if got := rpcdWith(t, appPlugin, state, recorder, "", "call", "kick"); got["error"] == nil {
+		t.Errorf("another method: %q", got)
 	}
 }
 
 // What the program says when it fails is the error, whatever is in it.
 func TestRPCDFault(t *testing.T) {
 	const fault = "no broker runs \"here\":\tC:\\run\x01\nstart it – now\n"
-	for _, method := range []string{"status", "tunnels", "drain", "kick", "reload", "check"} {
+	for _, method := range []string{"status", "tunnels", "drain", "kick", "reload"} {
 		state := t.TempDir()
 		says(t, state, "fails", fault)
 		got, _ := rpcd(t, state, `{"id":"1"}`, "call", method)

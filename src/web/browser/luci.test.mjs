@@ -35,6 +35,8 @@ const router = (may, evil) => {
 			firewall: [{ '.type': 'rule', '.name': 'cfg01', proto: 'udp', src: 'wan', dest_port: '100-200', target: 'ACCEPT' }],
 		},
 		call(object, method, args) {
+			if (object !== (method === 'check' ? 'luci.' : '') + 'tunneldigger-broker')
+				throw new Error(`no method ${method} of ${object}`);
 			this.asked.push([method, args]);
 			if (this.fails)
 				return { error: this.fails };

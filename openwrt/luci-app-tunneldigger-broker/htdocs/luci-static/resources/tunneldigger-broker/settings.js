@@ -9,7 +9,7 @@
 
 const CONFIG = 'tunneldigger-broker';
 
-const callCheck = rpc.declare({ object: 'tunneldigger-broker', method: 'check', params: ['config', 'list'], reject: true });
+const callCheck = rpc.declare({ object: 'luci.tunneldigger-broker', method: 'check', params: ['config', 'list'], reject: true });
 
 const words = (range) => /^[A-Za-z]+(, [A-Za-z]+)+$/.test(range) ? range.split(', ') : null;
 
