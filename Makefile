@@ -168,6 +168,7 @@ demo-kernel: build
 	@$(TOURED) and boot."
 
 build/bench.test: build
+	@$(GO) build -o build/tunneldigger-web ./src/cmd/tunneldigger-web
 	@$(GO) test -c -trimpath -buildvcs=false -tags 'vm bench' -o build/bench.test ./src/test/bench
 
 bench-native: build/bench.test
