@@ -63,7 +63,7 @@ func growing(t *testing.T) (address string) {
 func prometheus(t *testing.T, target string) string {
 	t.Helper()
 	dir := t.TempDir()
-	file := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: ['%s']\nscrape_configs: [{job_name: broker, static_configs: [{targets: ['%s']}]}]\n", rules(t), target)
+	file := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: ['%s']\nscrape_configs: [{job_name: broker, params: {tunnels: ['']}, static_configs: [{targets: ['%s']}]}]\n", rules(t), target)
 	if err := os.WriteFile(dir+"/prometheus.yml", []byte(file), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -134,10 +134,9 @@ func number(api, query string) error {
 	return fmt.Errorf("no number in %v", answer.Data.Result)
 }
 
-// TestDashboards asks the real Prometheus for each panel of the dashboards, and has all alerts raised.
-func TestDashboards(t *testing.T) {
-	target := growing(t)
-	api := prometheus(t, target)
+// panels asks a Prometheus that scrapes target for each panel of the dashboards.
+func panels(t *testing.T, api, target string) {
+	t.Helper()
 	variables := strings.NewReplacer(`="$instance"`, `="`+target+`"`, "$instance", ".*", "$broker", ".*", "$__rate_interval", "1m")
 	for _, name := range []string{"grafana-broker.json", "grafana-brokers.json"} {
 		var dashboard struct {
@@ -180,6 +179,13 @@ func TestDashboards(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestDashboards asks the real Prometheus for each panel of the dashboards, and has all alerts raised.
+func TestDashboards(t *testing.T) {
+	target := growing(t)
+	api := prometheus(t, target)
+	panels(t, api, target)
 
 	wanted := regexp.MustCompile(`(?m)^ +- alert: (\w+)`).FindAllStringSubmatch(read(t, "files/metrics/alerts.yml"), -1)
 	if len(wanted) < 6 {
