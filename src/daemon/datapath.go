@@ -24,7 +24,16 @@ func (d *Daemon) openDatapath() error {
 	if err := d.poller.Add(d.links.FD(), tokenLinks, poll.Read); err != nil {
 		return err
 	}
-	if err := d.sweep(); err != nil {
+	if d.carriers.KernelUp() {
+		if err := d.sweep(); err != nil {
+			return err
+		}
+	}
+	removed, err := d.carriers.User.Sweep(d.free)
+	for _, name := range removed {
+		d.log.Info("removed an interface that belonged to nobody", "interface", name)
+	}
+	if err != nil {
 		return err
 	}
 	for _, s := range d.sections {
@@ -32,39 +41,33 @@ func (d *Daemon) openDatapath() error {
 			s.listen.Locate(d.links.Index) // version 1.0 did not hand it over
 		}
 	}
-	err := d.links.Adopt(d.now, d.bridges.Is)
+	err = d.links.Adopt(d.now, d.bridges.Is)
 	d.interfacesChanged()
 	d.carriers.User.Open()
 	return err
 }
 
-// sweep removes tunnels in the ID ranges of this daemon, and of nodes' own IDs, that belong to no
-// process, and such interfaces as the program's own data path leaves. One that belongs to somebody is left
-// alone; its ID will be found taken and set aside.
+// sweep removes tunnels with IDs that are free to this daemon and that belong to no
+// process. One that belongs to somebody is left alone; its ID will be found
+// taken and set aside.
 func (d *Daemon) sweep() error {
-	mine := func(id uint32) bool {
-		if d.bridges.IsNodes(id) {
-			return d.ports.get(id) == nil
-		}
-		for _, s := range d.sections {
-			if s != nil && id-s.config.TunnelIDBase < uint32(s.config.MaxTunnels) && d.ports.get(id) == nil {
-				return true
-			}
-		}
-		return false
-	}
-	if d.carriers.KernelUp() {
-		found, err := d.carriers.Kernel.Sweep(mine)
-		d.journal.Swept(found)
-		if err != nil {
-			return err
-		}
-	}
-	removed, err := d.carriers.User.Sweep(mine)
-	for _, name := range removed {
-		d.log.Info("removed an interface that belonged to nobody", "interface", name)
-	}
+	found, err := d.carriers.Kernel.Sweep(d.free)
+	d.journal.Swept(found)
 	return err
+}
+
+// free reports whether an ID is in the ranges of this daemon, or a node's own, and
+// no tunnel has it.
+func (d *Daemon) free(id uint32) bool {
+	if d.bridges.IsNodes(id) {
+		return d.ports.get(id) == nil
+	}
+	for _, s := range d.sections {
+		if s != nil && id-s.config.TunnelIDBase < uint32(s.config.MaxTunnels) && d.ports.get(id) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // stray hands in what came to the socket of a tunnel that is being closed, as a
