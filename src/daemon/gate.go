@@ -72,7 +72,7 @@ func (d *Daemon) admit(steps []gate.Step) {
 				Event: e.Hook.String(), Tunnel: e.Tunnel, Program: d.config.Hooks.Program[e.Hook], Timeout: st.Timeout, Asks: true,
 				Tag: hookTag(e), Key: st.Key,
 			}
-			r.Args, r.Env = hookArguments(s, e)
+			r.Args, r.Env = e.HookFacts(s.config.Name)
 			d.hooks.Run(r)
 		default:
 			if st.Late {

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"errors"
-	"strconv"
 
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
@@ -37,34 +36,11 @@ func (d *Daemon) runHook(s *section, e *broker.Effect) {
 		d.hookEnded(s, e.Tunnel, e.Serial, e.Hook, false)
 		return
 	}
-	r.Args, r.Env = hookArguments(s, e)
+	r.Args, r.Env = e.HookFacts(s.config.Name)
 	d.hooks.Run(r)
 }
 
 func hookTag(e *broker.Effect) uint64 { return uint64(e.Tunnel)<<8 | uint64(e.Hook) }
-
-func hookArguments(s *section, e *broker.Effect) (args, env []string) {
-	id, session := strconv.Itoa(int(e.Tunnel)), strconv.Itoa(int(e.Session))
-	mtu, old := strconv.Itoa(e.MTU), strconv.Itoa(e.OldMTU)
-	peer, peerPort := e.Peer.Addr().String(), strconv.Itoa(int(e.Peer.Port()))
-	port := strconv.Itoa(int(e.Local.Port()))
-	env = []string{
-		"ACTION=" + e.Hook.String(), "UUID=" + e.UUID, "BROKER=" + s.config.Name,
-		"ENDPOINT_IP=" + peer, "ENDPOINT_PORT=" + peerPort, "LOCAL_PORT=" + port,
-	}
-	switch e.Hook {
-	case config.EventRateLimit:
-		return []string{peer, peerPort, e.UUID}, env
-	case config.EventVerify:
-		return []string{peer, peerPort, port, e.UUID}, env
-	}
-	name := e.Interface()
-	env = append(env, "TUNNEL_ID="+id, "SESSION_ID="+session, "INTERFACE="+name, "MTU="+mtu)
-	if e.Hook == config.EventMTUChanged {
-		return []string{id, session, name, old, mtu, e.UUID}, append(env, "OLD_MTU="+old)
-	}
-	return []string{id, session, name, mtu, peer, peerPort, port, e.UUID, port}, env
-}
 
 // collectHooks brings the results of hooks into the loop.
 func (d *Daemon) collectHooks() {

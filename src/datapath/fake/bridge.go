@@ -42,15 +42,24 @@ func (k *Kernel) make(body []byte) unix.Errno {
 	return 0
 }
 
+// list answers a request for all of a kind, as messages that write fills.
+func list[T any](k *Kernel, r []byte, step string, kind uint16, all []T, write func(*nl.Message, T)) []any {
+	if errno := k.step(step); errno != 0 {
+		return []any{nl.Ack(r, errno, "")}
+	}
+	var answers []any
+	for _, one := range all {
+		m := nl.NewMessage(nl.Host)
+		m.Begin("", 0, 0)
+		write(m, one)
+		answers = append(answers, nl.Reply(r, kind, unix.NLM_F_MULTI, m.Bytes()[header:]...))
+	}
+	return append(answers, nl.Done(r))
+}
+
 func (k *Kernel) address(r []byte, kind uint16, body []byte) []any {
 	if kind == unix.RTM_GETADDR {
-		if errno := k.step("list addresses"); errno != 0 {
-			return []any{nl.Ack(r, errno, "")}
-		}
-		var answers []any
-		for _, a := range k.Addresses {
-			m := nl.NewMessage(nl.Host)
-			m.Begin("", 0, 0)
+		return list(k, r, "list addresses", unix.RTM_NEWADDR, k.Addresses, func(m *nl.Message, a link.Address) {
 			family, scope := uint8(unix.AF_INET), uint8(0)
 			if a.Prefix.Addr().Is6() {
 				family = unix.AF_INET6
@@ -64,9 +73,7 @@ func (k *Kernel) address(r []byte, kind uint16, body []byte) []any {
 			if a.Protocol != 0 {
 				m.U8(ifaProto, a.Protocol)
 			}
-			answers = append(answers, nl.Reply(r, unix.RTM_NEWADDR, unix.NLM_F_MULTI, m.Bytes()[header:]...))
-		}
-		return append(answers, nl.Done(r))
+		})
 	}
 	a := link.Address{Index: int(nl.Host.Uint32(body[4:]))}
 	for at := nl.Parse(nl.Host, body[unix.SizeofIfAddrmsg:]); at.Next(); {
@@ -107,13 +114,7 @@ func (k *Kernel) changeAddress(kind uint16, a link.Address) unix.Errno {
 
 func (k *Kernel) rule(r []byte, kind uint16, body []byte) []any {
 	if kind == unix.RTM_GETRULE {
-		if errno := k.step("list rules"); errno != 0 {
-			return []any{nl.Ack(r, errno, "")}
-		}
-		var answers []any
-		for _, rule := range k.Rules {
-			m := nl.NewMessage(nl.Host)
-			m.Begin("", 0, 0)
+		return list(k, r, "list rules", unix.RTM_NEWRULE, k.Rules, func(m *nl.Message, rule link.Rule) {
 			family := uint8(unix.AF_INET)
 			if rule.IPv6 {
 				family = unix.AF_INET6
@@ -125,9 +126,7 @@ func (k *Kernel) rule(r []byte, kind uint16, body []byte) []any {
 			m.U32(unix.FRA_PRIORITY, rule.Priority)
 			m.U32(unix.FRA_TABLE, rule.Table)
 			m.U8(unix.FRA_PROTOCOL, rule.Protocol)
-			answers = append(answers, nl.Reply(r, unix.RTM_NEWRULE, unix.NLM_F_MULTI, m.Bytes()[header:]...))
-		}
-		return append(answers, nl.Done(r))
+		})
 	}
 	rule := link.Rule{IPv6: body[0] == unix.AF_INET6}
 	for a := nl.Parse(nl.Host, body[ruleBytes:]); a.Next(); {

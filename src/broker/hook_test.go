@@ -1,4 +1,4 @@
-package daemon
+package broker
 
 import (
 	"net/netip"
@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 )
 
@@ -38,13 +37,12 @@ func TestHookPages(t *testing.T) {
 			t.Errorf("%s has %q in hooks/README, and %q in hooks.md", row[1], row[2], table[row[1]])
 		}
 	}
-	s := &section{config: &config.Broker{Name: "BROKER"}}
 	for event := config.Event(0); event < config.EventCount; event++ {
-		e := &broker.Effect{Hook: event, OldMTU: 3, Facts: broker.Facts{Tunnel: 1, Session: 2, MTU: 4, UUID: "uuid",
+		e := &Effect{Hook: event, OldMTU: 3, Facts: Facts{Tunnel: 1, Session: 2, MTU: 4, UUID: "uuid",
 			Peer: netip.MustParseAddrPort("192.0.2.1:5"), Local: netip.MustParseAddrPort("198.51.100.1:6")}}
 		values := map[string]string{"tunnel_id": "1", "session_id": "2", "old_mtu": "3", "mtu": "4", "new_mtu": "4", "interface": "l2tp1-2",
 			"endpoint_ip": "192.0.2.1", "endpoint_port": "5", "local_port": "6", "uuid": "uuid", "local_broker_port": "6"}
-		args, env := hookArguments(s, e)
+		args, env := e.HookFacts("BROKER")
 		var want []string
 		for _, name := range strings.Fields(table[event.String()]) {
 			want = append(want, values[name])
