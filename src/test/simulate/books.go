@@ -70,6 +70,9 @@ func (sv *Server) name(id uint32, r *record) {
 
 func (sv *Server) forget(r *record) {
 	delete(sv.records, r.Serial)
+	if r.stage == down {
+		sv.last.ended(r)
+	}
 	if sv.names[r.Tunnel] == r {
 		delete(sv.names, r.Tunnel)
 	}
@@ -125,6 +128,8 @@ func (sv *Server) note(e *broker.Effect) {
 		if o := sv.ids[e.Tunnel]; o != nil {
 			o.stuck = true
 		}
+	case broker.NoteSetAside:
+		sv.last.aside[e.Tunnel] = true
 	case broker.NoteOldSessions:
 		sv.noOld = true
 	case broker.NoteRefused:

@@ -55,6 +55,7 @@ func (sv *Server) checkHook(e *broker.Effect) {
 		sv.unverified(e) // it came back with another identity
 		sv.checkServed(&e.Facts)
 		r = &record{Facts: e.Facts}
+		sv.checkSame(e)
 		sv.records[e.Serial], sv.verified = r, true
 		sv.name(e.Tunnel, r)
 		return

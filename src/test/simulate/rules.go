@@ -17,6 +17,7 @@ func (sv *Server) checkCreate(e *broker.Effect) {
 	if r == nil {
 		r = &record{}
 		sv.records[e.Serial] = r
+		sv.checkSame(e)
 		sv.checkServed(&e.Facts)
 		if sv.noOld && e.Session == 1 {
 			sv.fail("makes a tunnel for an old client, which this kernel can't serve")

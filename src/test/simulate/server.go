@@ -43,12 +43,13 @@ type Server struct {
 	hooks    map[uint64][]broker.Effect // by serial; the first of each runs
 	records  map[uint64]*record         // by serial
 	names    map[uint32]*record         // by tunnel ID
-	noOld    bool                       // it has said that it can't serve old clients
-	doubtful *record                    // whether it lives on is known after this turn
-	noted    [32]int                    // notes, by kind
-	refixed  bool                       // the fixed MTU has changed
-	most     int                        // tunnels and clients that wait, when the limit fell
-	keys     int                        // that limits may remember
+	last     lasts
+	noOld    bool    // it has said that it can't serve old clients
+	doubtful *record // whether it lives on is known after this turn
+	noted    [32]int // notes, by kind
+	refixed  bool    // the fixed MTU has changed
+	most     int     // tunnels and clients that wait, when the limit fell
+	keys     int     // that limits may remember
 	door     door
 	drained  drained
 	verified bool // session.verify has run
@@ -86,6 +87,7 @@ func (sv *Server) start() {
 	sv.hooks = make(map[uint64][]broker.Effect)
 	sv.records = make(map[uint64]*record)
 	sv.names = make(map[uint32]*record)
+	sv.last = newLasts()
 	key := [16]byte{byte(sv.V4.Addr().As4()[3]), byte(sv.life)}
 	sv.coreOptions = broker.Options{
 		Jar: cookie.New(key), Random: sv.world.Random.Uint32, Verify: sv.options.Verify, Keys: sv.options.Keys,
