@@ -77,7 +77,7 @@ var may = map[string][]string{
 	"agent":                   {"wire", "client", "datapath", "datapath/kernel", "link", "sock", "poll", "hook", "logline", "resolve", "forward", "tap"},
 	"web":                     {"control"},
 	"cmd/tunneldigger-web":    {"control", "web"},
-	"cmd/tunneldigger-broker": {"admission", "bridges", "listen", "config", "config/uci", "config/file", "config/scripts", "hook", "journal", "logline", "probe", "control", "live", "resolve", "gate", "survive", "successor", "daemon"},
+	"cmd/tunneldigger-broker": {"admission", "bridges", "datapath/carriers", "listen", "config", "config/uci", "config/file", "config/scripts", "hook", "journal", "logline", "probe", "control", "live", "resolve", "gate", "survive", "successor", "daemon"},
 	"cmd/tunneldigger-client": {"client", "logline", "agent"},
 
 	// For tests only.

@@ -6,6 +6,7 @@ import (
 
 	"tunneldigger/src/bridges"
 	"tunneldigger/src/config"
+	"tunneldigger/src/datapath/carriers"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/listen"
 )
@@ -39,6 +40,11 @@ func (o *options) check() int {
 	}
 	for _, n := range slices.Concat(bridges.Check(c), listen.Check(c), bridges.CheckTables(c, bridges.Routes)) {
 		fmt.Fprintln(o.out, n)
+	}
+	if len(faults) == 0 && !o.starts { // a start says so itself
+		for _, n := range carriers.Check(c) {
+			fmt.Fprintln(o.out, n)
+		}
 	}
 	if len(faults) > 0 && !o.starts {
 		return exitFault
