@@ -1,11 +1,14 @@
 package architecture
 
 import (
+	"flag"
+	"fmt"
 	"go/ast"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -157,21 +160,47 @@ func TestMentions(t *testing.T) {
 	}
 }
 
-// TestMap wants a row for every package in the map's table of packages, and no row without one.
+var update = flag.Bool("update", false, "write the lines of each package into src/README.md")
+
+// mapRow is a row of the map's table of packages: their names, and how many lines of program they have.
+var mapRow = regexp.MustCompile(`(?m)^\| ([a-z0-9/, -]+) \| ([0-9]+|lines|-+) \|`)
+
+// TestMap wants a row for every package in the map's table of packages, no row without one, and the lines that they have, without tests,
+// within a tenth or fifty. -update writes them.
 func TestMap(t *testing.T) {
 	tree, err := read("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(documents(t)["src/README.md"], "\n## Packages\n")
-	table, _, _ = strings.Cut(table, "\n## ")
+	lines := map[string]int{}
+	for _, f := range tree.files {
+		lines[f.pkg] += f.lines
+	}
+	whole := documents(t)["src/README.md"]
+	before, table, _ := strings.Cut(whole, "\n## Packages\n")
+	table, after, _ := strings.Cut(table, "\n## ")
 	rows := map[string]bool{}
-	for _, row := range regexp.MustCompile(`(?m)^\| ([a-z0-9/, -]+) \|`).FindAllStringSubmatch(table, -1) {
-		for _, name := range strings.Split(row[1], ", ") {
+	table = mapRow.ReplaceAllStringFunc(table, func(row string) string {
+		cells := mapRow.FindStringSubmatch(row)
+		said, err := strconv.Atoi(cells[2])
+		if err != nil {
+			return row // the head
+		}
+		has := 0
+		for _, name := range strings.Split(cells[1], ", ") {
 			rows[name] = true
+			has += lines[name]
+		}
+		if off := max(said-has, has-said); off > max(50, has/10) && !*update {
+			t.Errorf("src/README.md says that %s has %d lines: it has %d (go test ./src/architecture -run TestMap -update)", cells[1], said, has)
+		}
+		return fmt.Sprintf("| %s | %d |", cells[1], has)
+	})
+	if *update {
+		if err := os.WriteFile("../README.md", []byte(before+"\n## Packages\n"+table+"\n## "+after), 0o644); err != nil {
+			t.Error(err)
 		}
 	}
-	delete(rows, "package")
 	for name := range tree.packages {
 		if !rows[name] {
 			t.Errorf("src/README.md has no row for src/%s", name)
