@@ -12,6 +12,7 @@ import (
 	"tunneldigger/src/control"
 	"tunneldigger/src/notify"
 	"tunneldigger/src/reload"
+	"tunneldigger/src/survive"
 )
 
 var errStopping = errors.New("the broker is stopping")
@@ -45,7 +46,7 @@ func (d *Daemon) reload(upgraded bool) (text string, err error) {
 		return "", err
 	}
 	text = d.apply(next, sections)
-	if !upgraded && superseded() {
+	if !upgraded && survive.Superseded() {
 		d.log.Info("another program is installed than the one that runs: upgrade has it take over", "running", d.version)
 		text += "Another program is installed than the one that runs, " + d.version + ": upgrade has it take over.\n"
 	}

@@ -3,9 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -46,7 +44,7 @@ func (d *Daemon) beginUpgrade(c *control.Conn) error {
 	case d.upgrade != nil:
 		return errors.New("an upgrade is under way already")
 	}
-	program, err := installed()
+	program, err := survive.Installed()
 	if err != nil {
 		return err
 	}
@@ -63,29 +61,6 @@ func (d *Daemon) beginUpgrade(c *control.Conn) error {
 		d.wake.Notify()
 	}(d.upgrade)
 	return nil
-}
-
-// installed is the path of the program that takes over: where this one was
-// started from, which may have another file by now.
-func installed() (string, error) {
-	if filepath.IsAbs(os.Args[0]) {
-		return os.Args[0], nil
-	}
-	return os.Executable() // without " (deleted)"
-}
-
-// superseded reports whether the program that is installed is another file than the
-// one that runs: an upgrade that was refused, or nobody asked for one.
-func superseded() bool {
-	path, err := installed()
-	if err != nil {
-		return false
-	}
-	var here, there unix.Stat_t
-	if unix.Stat("/proc/self/exe", &here) != nil || unix.Stat(path, &there) != nil {
-		return false
-	}
-	return here.Dev != there.Dev || here.Ino != there.Ino
 }
 
 // collectUpgrade goes on when the new program has answered.

@@ -30,7 +30,7 @@ func TestNativeHooksThatSleep(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "tunneldigger-broker"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	broker := start(t, brokerProgram(t), "-datapath", "none", "-c", dir)
+	broker := start(t, brokerProgram(t), "-datapath", "none", "-c", dir, "--socket", filepath.Join(t.TempDir(), "socket"))
 	await(t, 10*time.Second, "the broker listens", func() bool { return !isFree(at) })
 	idle, _ := memoryOf(t, broker.Process.Pid)
 	swarm := newSwarm(t, netip.MustParseAddrPort("127.0.0.2:30000"), at, clients)

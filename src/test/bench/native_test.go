@@ -32,7 +32,7 @@ func TestNative(t *testing.T) {
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	broker := start(t, brokerProgram(t), "-datapath", "none", "-c", filepath.Dir(config))
+	broker := start(t, brokerProgram(t), "-datapath", "none", "-c", filepath.Dir(config), "--socket", filepath.Join(t.TempDir(), "socket"))
 	await(t, 10*time.Second, "the broker listens", func() bool { return !isFree(at) })
 	idle, idleAnonymous := memoryOf(t, broker.Process.Pid)
 	clients := newSwarm(t, netip.MustParseAddrPort("127.0.0.2:20000"), at, tunnels)
