@@ -51,7 +51,7 @@ func (h *holdOff) forgotten(period time.Duration) time.Duration {
 	return h.until + h.length(period)
 }
 
-// holds tells whether a key that comes now is still to stay away, and remembers
+// holds reports whether a key that comes now is still to stay away, and remembers
 // that it came.
 func (h *holdOff) holds(now time.Duration) bool {
 	if now < h.until {

@@ -57,7 +57,7 @@ func (l *Limiter[K]) Set(now time.Duration, count int, period time.Duration) {
 	}
 }
 
-// Allow tells whether key may go on at now, and counts it if so. A refused try
+// Allow reports whether key may go on at now, and counts it if so. A refused try
 // does not count: who waits long enough gets in.
 func (l *Limiter[K]) Allow(key K, now time.Duration) bool {
 	if i, known := l.index[key]; known && !l.has(i, now) {
@@ -67,7 +67,7 @@ func (l *Limiter[K]) Allow(key K, now time.Duration) bool {
 	return true
 }
 
-// Check tells whether key may go on at now, and does not count it: that is for
+// Check reports whether key may go on at now, and does not count it: that is for
 // Take, when nothing else is in the way. A refused key is held off for a while,
 // and for longer if it comes again all the same, see [Verdict].
 func (l *Limiter[K]) Check(key K, now time.Duration) Verdict {
@@ -101,7 +101,7 @@ func (l *Limiter[K]) Spare(key K, others int, now time.Duration) bool {
 	return full-now+time.Duration(others+1)*l.step <= l.period
 }
 
-// has tells whether entry i may be used at now.
+// has reports whether entry i may be used at now.
 func (l *Limiter[K]) has(i int, now time.Duration) bool {
 	return max(l.entries[i].full, now)+l.step-now <= l.period
 }

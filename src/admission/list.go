@@ -165,7 +165,7 @@ func (l *List) merge() {
 	l.ranges = slices.Clip(kept)
 }
 
-// Has tells whether the list has the UUID or the address.
+// Has reports whether the list has the UUID or the address.
 func (l *List) Has(uuid string, addr netip.Addr) bool {
 	if l == nil {
 		return false

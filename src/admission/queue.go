@@ -50,7 +50,7 @@ func NewQueue[K comparable, V any](interval time.Duration) *Queue[K, V] {
 	return q
 }
 
-// Ready tells whether a newcomer may be served at now without waiting.
+// Ready reports whether a newcomer may be served at now without waiting.
 func (q *Queue[K, V]) Ready(now time.Duration) bool {
 	return q.interval == 0 || len(q.index) == 0 && now >= q.next
 }

@@ -59,7 +59,7 @@ type Datapath interface {
 	// Delete removes the tunnel with its interface, and returns when both are gone.
 	// That they are gone already is no error.
 	Delete() error
-	// Exists tells whether the interface is there.
+	// Exists reports whether the interface is there.
 	Exists() bool
 }
 

@@ -100,7 +100,7 @@ func (k *Kernel) Delete() error {
 // Exists implements Datapath.
 func (k *Kernel) Exists() bool { return k.is(k.index) }
 
-// is tells whether the interface has that index: another one of the same name
+// is reports whether the interface has that index: another one of the same name
 // is not ours.
 func (k *Kernel) is(index int) bool {
 	now, err := k.link.Index(k.name)

@@ -188,7 +188,7 @@ func (u *User) Delete() error {
 // Exists implements Datapath.
 func (u *User) Exists() bool { return u.is(u.index) }
 
-// is tells whether the interface has that index: another one of the same name
+// is reports whether the interface has that index: another one of the same name
 // is not ours.
 func (u *User) is(index int) bool {
 	now, err := u.link.Index(u.name)

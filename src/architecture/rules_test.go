@@ -97,7 +97,7 @@ var heavy = []string{"net", "net/http", "encoding/json", "regexp", "text/templat
 
 var routerless = []string{"web", "cmd/tunneldigger-web", "test/e2e", "wire/vectors"}
 
-// forbidden tells whether a pure package may not import the package of that path.
+// forbidden reports whether a pure package may not import the package of that path.
 func forbidden(path string) bool {
 	below := func(root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
 	return below("os") || below("net") && path != "net/netip" || below("syscall") || below("golang.org/x/sys") || path == "crypto/rand"

@@ -7,7 +7,7 @@ import (
 	"tunneldigger/src/wire"
 )
 
-// attendable tells whether something is due, or a keepalive nearly.
+// attendable reports whether something is due, or a keepalive nearly.
 func (t *tunnel) attendable(now time.Duration) bool {
 	return t.due <= now || t.stands() && t.due == t.keepalive && t.due <= now+Slack
 }

@@ -35,7 +35,7 @@ type Options struct {
 	// MaxTunnels is how many tunnels this process can hold (descriptors), 0: as
 	// many as configured.
 	MaxTunnels int
-	// Taken tells whether something else holds a tunnel ID, such as a
+	// Taken reports whether something else holds a tunnel ID, such as a
 	// section that is being removed; nil: nothing has.
 	Taken func(id uint32) bool
 	// Client gives what holds for one node; nil: nothing for any. It may change

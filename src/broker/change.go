@@ -10,7 +10,7 @@ const (
 	changeBurst = 8 * changeCost
 )
 
-// mayChange tells whether something that the client of t wants may be done now;
+// mayChange reports whether something that the client of t wants may be done now;
 // if not, what it wants then is done with one of the next keepalives.
 func (b *Broker) mayChange(now time.Duration, t *tunnel) bool {
 	spent := max(t.spent, now) + changeCost

@@ -30,7 +30,7 @@ func (b *Broker) Drain(now time.Duration, on bool, rate int, out []Effect) []Eff
 	return out
 }
 
-// Draining tells whether the Broker is being drained, and how many tunnels it
+// Draining reports whether the Broker is being drained, and how many tunnels it
 // closes a minute.
 func (b *Broker) Draining() (on bool, rate int) { return b.drain.on, b.drain.rate() }
 

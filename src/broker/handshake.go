@@ -200,7 +200,7 @@ func (b *Broker) admit(now time.Duration, r request) {
 	}
 }
 
-// tooOld tells whether the kernel is known to have no session for a client with
+// tooOld reports whether the kernel is known to have no session for a client with
 // these features.
 func (b *Broker) tooOld(f wire.Features) bool { return b.noOld && f&wire.UniqueSessionID == 0 }
 

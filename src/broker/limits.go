@@ -19,7 +19,7 @@ func (b *Broker) Limits(now time.Duration) Limits {
 	return Limits{b.perIP.Len(), b.perIP.Held(now), b.perUUID.Len(), b.perUUID.Held(now)}
 }
 
-// withinLimits tells whether a newcomer is within the limits of its address and
+// withinLimits reports whether a newcomer is within the limits of its address and
 // its UUID. If not, it is refused, and hooks may hear of it.
 func (b *Broker) withinLimits(now time.Duration, r *request) bool {
 	why, source := ReasonNone, admission.AddrKey(r.peer.Addr())

@@ -10,7 +10,7 @@ import (
 // lists say who may come at all.
 type lists struct{ allow, without *admission.List }
 
-// deny tells whether the lists keep out who asks: by UUID or by address. Where
+// deny reports whether the lists keep out who asks: by UUID or by address. Where
 // both lists have it, it is out.
 func (l *lists) deny(r *request) bool {
 	addr := r.peer.Addr()

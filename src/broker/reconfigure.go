@@ -47,7 +47,7 @@ func (b *Broker) Reconfigure(now time.Duration, c config.Broker, o Options, out 
 	return out
 }
 
-// Knows tells whether the conversation of these two ends is that of a tunnel.
+// Knows reports whether the conversation of these two ends is that of a tunnel.
 func (b *Broker) Knows(peer, local netip.AddrPort) bool { return b.pairs[pair{peer, local}] != nil }
 
 // Serial is the last serial number that a tunnel has got.

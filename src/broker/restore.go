@@ -92,7 +92,7 @@ func (b *Broker) NeverUp(id uint32) {
 	}
 }
 
-// Holds tells whether there is a tunnel with this ID, in whatever state.
+// Holds reports whether there is a tunnel with this ID, in whatever state.
 func (b *Broker) Holds(id uint32) bool { return b.tunnels.get(id) != nil }
 
 // place gives a tunnel its place, unless that is taken or not of this

@@ -36,7 +36,7 @@ func newShedder(perSecond int) shedder {
 	return shedder{step: time.Second / time.Duration(perSecond)}
 }
 
-// allow tells whether a request of peer may be answered now.
+// allow reports whether a request of peer may be answered now.
 func (s *shedder) allow(now time.Duration, peer netip.Addr, jar *cookie.Jar) bool {
 	if s.step == 0 {
 		return true

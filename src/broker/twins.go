@@ -104,7 +104,7 @@ func (b *Broker) vacate(now time.Duration, r *request) bool {
 	return false
 }
 
-// mayCome tells whether the UUID policy lets a newcomer in now. If it is refused
+// mayCome reports whether the UUID policy lets a newcomer in now. If it is refused
 // that is counted, but not noted each time: it will go on trying.
 func (b *Broker) mayCome(now time.Duration, r *request) bool {
 	ruling := b.rule(now, r)
@@ -137,7 +137,7 @@ func (t *tunnel) rivals() *rivalry {
 	return t.rivalry
 }
 
-// livesBeside tells whether the tunnel was heard since r began to claim its UUID.
+// livesBeside reports whether the tunnel was heard since r began to claim its UUID.
 func (t *tunnel) livesBeside(now time.Duration, r *request) bool {
 	v := t.rivals()
 	if v.rival != r.pair || now-v.last > stale {

@@ -22,7 +22,7 @@ func Quote(s string) string {
 	return "'" + s + cut + "'"
 }
 
-// printable tells whether s is UTF-8 without control characters and whatever
+// printable reports whether s is UTF-8 without control characters and whatever
 // else would not be seen. Such a value is on one line and survives being
 // written as UCI.
 func printable(s string) bool {

@@ -63,7 +63,7 @@ func (c *Conn) answer(text string) {
 
 // Stream answers with a body that next makes piece by piece, each when the
 // caller has taken the one before: next appends to dst, which is empty, and
-// tells whether there is more. end is called once, after the last piece or when
+// reports whether there is more. end is called once, after the last piece or when
 // the caller has gone.
 func (c *Conn) Stream(next func(dst []byte) ([]byte, bool), end func()) {
 	if c.state != pending {

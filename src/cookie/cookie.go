@@ -51,7 +51,7 @@ func (j *Jar) Issue(peer netip.AddrPort, tick uint32) (c [Size]byte) {
 	return c
 }
 
-// Check tells whether c was issued to peer in tick or in one of the two ticks
+// Check reports whether c was issued to peer in tick or in one of the two ticks
 // before. How long it takes does not depend on c.
 func (j *Jar) Check(peer netip.AddrPort, tick uint32, c [Size]byte) bool {
 	got := binary.LittleEndian.Uint64(c[:])

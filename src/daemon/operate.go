@@ -13,7 +13,7 @@ import (
 // maxCloseRate is the largest number of tunnels that drain closes in a minute.
 const maxCloseRate = 6000
 
-// draining tells whether the sections are being drained, and how many tunnels
+// draining reports whether the sections are being drained, and how many tunnels
 // each closes in a minute.
 func (d *Daemon) draining() (on bool, rate int) {
 	for _, s := range d.sections {

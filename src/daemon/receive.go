@@ -43,7 +43,7 @@ func (d *Daemon) listenersReady(events []poll.Event) {
 	}
 }
 
-// listenerReady takes in one batch of datagrams; it tells whether there may be
+// listenerReady takes in one batch of datagrams; it reports whether there may be
 // more.
 func (d *Daemon) listenerReady(ev *poll.Event) bool {
 	index := uint32(ev.Token)

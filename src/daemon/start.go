@@ -190,7 +190,7 @@ func (d *Daemon) coreOptions(s *section, most int) broker.Options {
 	}
 }
 
-// taken tells whether another section than s has a tunnel of this ID: one that
+// taken reports whether another section than s has a tunnel of this ID: one that
 // is being removed, or whose limit was larger.
 func (d *Daemon) taken(s *section, id uint32) bool {
 	for _, other := range d.sections {

@@ -9,7 +9,7 @@ import (
 	"tunneldigger/src/notify"
 )
 
-// idle tells whether nothing is left to wait for when stopping.
+// idle reports whether nothing is left to wait for when stopping.
 func (d *Daemon) idle() bool {
 	for _, s := range d.sections {
 		if s != nil && s.core.Tunnels() > 0 {

@@ -156,7 +156,7 @@ func missing(path, what string) error {
 	return fmt.Errorf("there is no %s %s", what, path)
 }
 
-// denied tells whether the kernel refuses this thread an access; what it can't tell is not denied.
+// denied reports whether the kernel refuses this thread an access; what it can't tell is not denied.
 func denied(path string, mode uint32) bool {
 	err := unix.Faccessat(unix.AT_FDCWD, path, mode, unix.AT_EACCESS)
 	return err == unix.EACCES

@@ -31,7 +31,7 @@ const (
 
 var wide = ^uint(0)>>63 == 1 // this program's words have 64 bits
 
-// machine tells whether a program is for another processor, or for another system.
+// machine reports whether a program is for another processor, or for another system.
 func machine(path string, head []byte) error {
 	if len(head) < 20 {
 		return fmt.Errorf("%s is only the beginning of a program", path)

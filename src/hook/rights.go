@@ -12,7 +12,7 @@ var refusals = [][]byte{
 	[]byte("ermission denied"), []byte("peration not permitted"), []byte("ead-only file system"), []byte("no new privileges"),
 }
 
-// refused tells whether a line of output says so.
+// refused reports whether a line of output says so.
 func refused(line []byte) bool {
 	for _, words := range refusals {
 		if bytes.Contains(line, words) {

@@ -49,7 +49,7 @@ func (c *Conn) List(f func(Link)) error {
 	return err
 }
 
-// IsBridge tells whether an interface is a bridge.
+// IsBridge reports whether an interface is a bridge.
 func (c *Conn) IsBridge(name string) (bool, error) {
 	found, err := c.Find(name)
 	return found.Bridge, err

@@ -57,7 +57,7 @@ func New(out io.Writer, level Level, priority bool) *Logger {
 // all that With has made of it.
 func (l *Logger) SetLevel(level Level) { l.shared.level.Store(int32(level)) }
 
-// Enabled tells whether lines of this level are written.
+// Enabled reports whether lines of this level are written.
 func (l *Logger) Enabled(level Level) bool { return int32(level) >= l.shared.level.Load() }
 
 // With gives a Logger that adds these keys and values to every line.

@@ -64,11 +64,11 @@ func New(v6 bool, now time.Duration) Prober {
 // Due is when Fire is to be called next.
 func (p *Prober) Due() time.Duration { return p.next }
 
-// Resting tells whether the next Fire begins a round.
+// Resting reports whether the next Fire begins a round.
 func (p *Prober) Resting() bool { return p.idle }
 
 // Fire is called when Due has come. It appends the UDP payload sizes to probe
-// now, in bytes, and tells whether the outcome changed: here that is the first
+// now, in bytes, and reports whether the outcome changed: here that is the first
 // one, or a smaller one. heard is when the peer was last heard: a round without
 // a single acknowledgement means "nothing passes" only if the peer was heard
 // after it began, since a client may take long to make its end of a new tunnel.
@@ -100,7 +100,7 @@ func (p *Prober) Fire(now, heard time.Duration, out []int) ([]int, bool) {
 	return out, changed
 }
 
-// Ack notes that a probe of payload bytes arrived, and tells whether the
+// Ack notes that a probe of payload bytes arrived, and reports whether the
 // outcome changed: a larger size counts at once, a smaller one when the round
 // ends without a better. Sizes that were never probed are ignored.
 func (p *Prober) Ack(now time.Duration, payload int) bool {

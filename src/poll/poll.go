@@ -157,7 +157,7 @@ func (p *Poller) collect(events []Event) (int, error) {
 	return n, nil
 }
 
-// look takes what is ready now into raw, and tells whether there is something to come back with. It is epoll_pwait without a
+// look takes what is ready now into raw, and reports whether there is something to come back with. It is epoll_pwait without a
 // signal mask, the one call that every architecture has.
 func (p *Poller) look(fd uintptr) bool {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p.raw))), uintptr(p.room), 0, 0, 0)

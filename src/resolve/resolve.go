@@ -99,7 +99,7 @@ func numericZone(a netip.Addr) (netip.Addr, error) {
 	return a.WithZone(strings.TrimSpace(string(index))), nil
 }
 
-// same tells whether two names are one: the case of letters is not looked at. (strings.EqualFold, which knows those of all scripts, takes
+// same reports whether two names are one: the case of letters is not looked at. (strings.EqualFold, which knows those of all scripts, takes
 // 10 kB of a router's flash.)
 func same(a, b string) bool {
 	if len(a) != len(b) {

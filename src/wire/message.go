@@ -80,7 +80,7 @@ func (t Type) String() string {
 	return "0x" + strconv.FormatUint(uint64(t), 16)
 }
 
-// Reliable tells whether the payload starts with a sequence number that the
+// Reliable reports whether the payload starts with a sequence number that the
 // receiver has to acknowledge with REL_ACK.
 func (t Type) Reliable() bool { return t&0x80 != 0 }
 

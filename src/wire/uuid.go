@@ -5,7 +5,7 @@ import "bytes"
 // MaxValidUUID is the longest UUID, in bytes, that a broker accepts.
 const MaxValidUUID = 128
 
-// ValidUUID tells whether a UUID may be handed to hooks and logs. UUIDs come
+// ValidUUID reports whether a UUID may be handed to hooks and logs. UUIDs come
 // from strangers, so protocol.md allows 1–128 bytes of printable ASCII without
 // space and without what means something to a shell or in a path, and no
 // leading hyphen; nor may it be the name that every folder has for itself or for

@@ -12,7 +12,7 @@ import (
 	"tunneldigger/src/resolve"
 )
 
-// bindV6Only tells whether a socket for :: leaves IPv4 to others.
+// bindV6Only reports whether a socket for :: leaves IPv4 to others.
 const bindV6Only = "/proc/sys/net/ipv6/bindv6only"
 
 // read reads the classic file that was named, or the UCI directory, and finds the

@@ -86,7 +86,7 @@ func FuzzAgreement(f *testing.F) {
 	})
 }
 
-// differs tells whether a text has something that go-uci takes but understands
+// differs reports whether a text has something that go-uci takes but understands
 // in another way than libuci: backslashes, other blanks than tab and space,
 // several commands on a line, quotes within a word, and whatever follows the
 // letters of a section's type, even a comment: it is the section's name to it.

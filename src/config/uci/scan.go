@@ -128,7 +128,7 @@ func (s *scanner) command() (c command, wrong string) {
 	return c, ""
 }
 
-// allowed tells whether libuci takes a word after this keyword: a package may
+// allowed reports whether libuci takes a word after this keyword: a package may
 // have a hyphen in its name, a section's type any printable ASCII.
 func allowed(keyword, word string) bool {
 	return strings.IndexFunc(word, func(r rune) bool {

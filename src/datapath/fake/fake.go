@@ -111,7 +111,7 @@ func (k *Kernel) L2TP() *l2tp.Conn {
 	return c
 }
 
-// step notes a step, and tells whether it fails.
+// step notes a step, and reports whether it fails.
 func (k *Kernel) step(name string) unix.Errno {
 	k.Steps = append(k.Steps, name)
 	if k.Fail != nil {

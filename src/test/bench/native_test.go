@@ -98,7 +98,7 @@ func files(pid int) int {
 	return len(entries)
 }
 
-// isFree tells whether nothing is bound to at.
+// isFree reports whether nothing is bound to at.
 func isFree(at netip.AddrPort) bool {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -132,7 +132,7 @@ type Link struct {
 	} `json:"linkinfo"`
 }
 
-// Up tells whether the interface is administratively up.
+// Up reports whether the interface is administratively up.
 func (l Link) Up() bool {
 	for _, flag := range l.Flags {
 		if flag == "UP" {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// native tells whether tests run on the machine itself, with the programs' own data path.
+// native reports whether tests run on the machine itself, with the programs' own data path.
 const native = true
 
 // apart marks the process that is in namespaces of its own.

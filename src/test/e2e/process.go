@@ -105,7 +105,7 @@ func (p *Process) WaitLog(text string, limit time.Duration) string {
 // PID is the program's process ID.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Ended tells whether the program has ended.
+// Ended reports whether the program has ended.
 func (p *Process) Ended() bool {
 	select {
 	case <-p.ended:

@@ -7,7 +7,7 @@ import "os"
 // Inside marks the virtual machine; vm/run makes it.
 const Inside = "/run/tunneldigger-vm"
 
-// native tells whether tests run on the machine itself, with the programs' own data path.
+// native reports whether tests run on the machine itself, with the programs' own data path.
 const native = false
 
 // ready makes sure that a world may be made here.

@@ -166,7 +166,7 @@ func (f *Fleet) keepOut(sv *Server) {
 	f.After(f.upTo(60*s), func() { sv.SetLists(nil, nil) })
 }
 
-// twinned tells whether another client has the tunnel that this one can't have.
+// twinned reports whether another client has the tunnel that this one can't have.
 func (f *Fleet) twinned(n *Node) bool {
 	for _, other := range f.nodes {
 		if other != n && other.Client.UUID == n.Client.UUID && other.Connected() == nil {

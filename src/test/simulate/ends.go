@@ -49,7 +49,7 @@ func (n *Node) check() error {
 	return nil
 }
 
-// Connected tells whether the client has a tunnel through which frames would
+// Connected reports whether the client has a tunnel through which frames would
 // pass; if not, why.
 func (n *Node) Connected() error {
 	t, _, i, ok := n.tunnel()
@@ -81,7 +81,7 @@ func (n *Node) object() (*Server, *object) {
 	return n.world.servers[i], n.world.servers[i].pairs[pair{so.public, so.server}]
 }
 
-// Limited tells whether the client got the bandwidth that it asked for, or the
+// Limited reports whether the client got the bandwidth that it asked for, or the
 // most that there is.
 func (n *Node) Limited() error {
 	sv, o := n.object()
@@ -98,7 +98,7 @@ func (n *Node) Limited() error {
 	return nil
 }
 
-// MTU tells whether both ends of the client's tunnel have the MTU that its path
+// MTU reports whether both ends of the client's tunnel have the MTU that its path
 // allows.
 func (n *Node) MTU() error {
 	sv, o := n.object()

@@ -200,7 +200,7 @@ func (f *Fleet) settled() error {
 	return f.failure
 }
 
-// full tells whether no broker has room for the client.
+// full reports whether no broker has room for the client.
 func (f *Fleet) full(n *Node) bool {
 	old := n.Client.Features == 0 || n.Client.NoTunnelID
 	for _, sv := range f.servers {
@@ -211,7 +211,7 @@ func (f *Fleet) full(n *Node) bool {
 	return true
 }
 
-// heldOff tells whether somebody is without a tunnel for having come too often.
+// heldOff reports whether somebody is without a tunnel for having come too often.
 func (f *Fleet) heldOff() bool {
 	for _, sv := range f.servers {
 		if l := sv.core.Limits(f.now); sv.alive && l.HeldAddresses+l.HeldUUIDs > 0 {

@@ -129,7 +129,7 @@ func (s *Swarm) carryOut(i int, m *member) (answer client.Event, more bool, err 
 	return answer, more, nil
 }
 
-// report counts what a client reports, and tells whether it shall leave now.
+// report counts what a client reports, and reports whether it shall leave now.
 func (s *Swarm) report(m *member, e *client.Effect) (leave bool) {
 	switch e.Note {
 	case client.Established:

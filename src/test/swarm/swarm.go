@@ -110,7 +110,7 @@ func Client(i int) client.Options {
 	return client.Options{UUID: fmt.Sprintf("client-%d", i), TunnelID: uint32(10000 + i), Features: wire.UniqueSessionID}
 }
 
-// Run lets the clients live until done holds, which is looked at after every turn of the loop, or the limit is over, and tells whether
+// Run lets the clients live until done holds, which is looked at after every turn of the loop, or the limit is over, and reports whether
 // it was done. Between two Runs time passes and what arrives is kept in the sockets. Errors are faults of the machine that it runs on, such as
 // too few descriptors, and not of the broker.
 func (s *Swarm) Run(limit time.Duration, done func(Totals) bool) (bool, error) {
