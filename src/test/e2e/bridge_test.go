@@ -1,4 +1,4 @@
-//go:build vm
+//go:build vm || native
 
 package e2e
 
@@ -21,7 +21,7 @@ func TestBridgesMade(t *testing.T) {
 	if err := os.WriteFile("/etc/iproute2/rt_tables.d/tunneldigger.conf", []byte("142 mesh\n143 other\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	server.IP("link add mesh0 type dummy", "link set mesh0 up", "addr add 203.0.113.254/32 dev mesh0", "route add 203.0.113.0/24 dev mesh0 table 142")
+	server.IP("link add mesh0 type veth peer name mesh1", "link set mesh0 arp off up", "link set mesh1 up", "addr add 203.0.113.254/32 dev mesh0", "route add 203.0.113.0/24 dev mesh0 table 142")
 	server.Run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
 	state := func() string {
 		return server.Run("ip", "link") + server.Run("ip", "addr") + server.Run("ip", "rule") + server.Run("ip", "-6", "rule") +
@@ -142,7 +142,7 @@ func TestBridgesMade(t *testing.T) {
 	}
 
 	// Somebody else's port keeps a bridge.
-	server.IP("link add other0 type dummy", "link set other0 master digger1426")
+	server.IP("link add other0 type veth peer name other1", "link set other0 master digger1426")
 	again.Stop(soon)
 	if !strings.Contains(again.Log(), "port other0") || bridges() != "digger1426" {
 		t.Errorf("left are %q", bridges())
