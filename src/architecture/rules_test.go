@@ -47,7 +47,7 @@ var may = map[string][]string{
 	"tap":      {"privilege"},
 	"bridges":  {"broker", "config", "datapath", "rttables"},
 	"listen":   {"config", "occupant", "sock", "status"},
-	"journal":  {"broker", "config", "listen", "datapath", "datapath/kernel", "logline"},
+	"journal":  {"broker", "config", "listen", "datapath", "datapath/kernel", "logline", "survive"},
 	"forward":  {"offload", "poll", "sockaddr"},
 
 	// What carries frames.

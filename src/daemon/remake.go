@@ -1,11 +1,6 @@
 package daemon
 
-import (
-	"fmt"
-	"strings"
-
-	"tunneldigger/src/survive"
-)
+import "tunneldigger/src/survive"
 
 // remake makes the tunnels again that went with a process which ended without a
 // word: as they were, so that their clients notice nothing but a gap. Those that do
@@ -14,19 +9,19 @@ func (d *Daemon) remake(left []survive.Left) {
 	if len(left) == 0 {
 		return
 	}
-	lost := make(map[uint32]string, len(left)) // why, by ID
+	lost := make(map[uint32]survive.Loss, len(left)) // by ID
 	for i := range left {
-		lost[left[i].ID] = "of a section that is gone"
+		lost[left[i].ID] = survive.LostSection
 		if left[i].Record == nil {
-			lost[left[i].ID] = "damaged"
+			lost[left[i].ID] = survive.LostDamaged
 		}
 	}
 	alive, count := d.store.Alive(), 0
 	for _, s := range d.sections {
 		var records [][]byte
-		why := "not as the section is configured now"
+		why := survive.LostMisfit
 		if d.now-alive >= s.config.TunnelTimeout {
-			why = "older than tunnel_timeout"
+			why = survive.LostOld
 		}
 		for i := range left {
 			if l := &left[i]; l.Record != nil && l.Section == s.config.Name {
@@ -42,20 +37,10 @@ func (d *Daemon) remake(left []survive.Left) {
 		}
 		d.carryOut(s)
 	}
-	reasons := make(map[string]int)
-	for id, why := range lost {
+	for id := range lost {
 		d.store.Drop(id)
-		reasons[why]++
 	}
-	args := []any{"tunnels_made_again", count, "tunnels_lost", len(lost)}
-	var because []string
-	for why, n := range reasons {
-		because = append(because, fmt.Sprint(n, " ", why))
-	}
-	if len(because) > 0 {
-		args = append(args, "because", strings.Join(because, ", "))
-	}
-	d.log.Warn("the broker before this one ended without a word", args...)
+	d.journal.MadeAgain(count, lost)
 	d.store.Tick(d.now, d.lookStored) // hooks have heard of their end from now on
 	d.createAll()
 }

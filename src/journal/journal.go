@@ -12,6 +12,7 @@ import (
 	"tunneldigger/src/config"
 	"tunneldigger/src/listen"
 	"tunneldigger/src/logline"
+	"tunneldigger/src/survive"
 )
 
 // tunnels is how many that come up, and that are closed, have a line in a window.
@@ -167,6 +168,26 @@ func (j *Journal) ListsLate(now time.Duration, err error) {
 	if err != nil && j.quiet.allow(now, "lists") {
 		j.log.Warn("changes of lists are seen late", "error", err)
 	}
+}
+
+// MadeAgain says what became of the tunnels of a process that ended without a word: how
+// many were made again, and why others were not, by ID.
+func (j *Journal) MadeAgain(made int, lost map[uint32]survive.Loss) {
+	var counts [survive.LossCount]int
+	for _, why := range lost {
+		counts[why]++
+	}
+	var because []string
+	for why, n := range counts {
+		if n > 0 {
+			because = append(because, fmt.Sprint(n, " ", survive.Loss(why)))
+		}
+	}
+	args := []any{"tunnels_made_again", made, "tunnels_lost", len(lost)}
+	if len(because) > 0 {
+		args = append(args, "because", strings.Join(because, ", "))
+	}
+	j.log.Warn("the broker before this one ended without a word", args...)
 }
 
 // Changed says what is different in a configuration that comes into force.

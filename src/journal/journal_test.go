@@ -9,6 +9,7 @@ import (
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/logline"
+	"tunneldigger/src/survive"
 )
 
 // Every line about a client has as much of who it is as the configuration lets be seen, and each note has words of its own.
@@ -55,5 +56,17 @@ func TestConfigure(t *testing.T) {
 	const want = "info: configuration changed broker=wan option=pmtu from=1400 to=0\ninfo: section removed section=hooks\n"
 	if out.String() != want {
 		t.Errorf("%q, want %q", out.String(), want)
+	}
+}
+
+// What is lost is counted by reason, always in the same order.
+func TestMadeAgain(t *testing.T) {
+	var out strings.Builder
+	j := New(logline.New(&out, logline.Info, false), config.Log{})
+	j.MadeAgain(3, map[uint32]survive.Loss{1: survive.LostOld, 2: survive.LostDamaged, 3: survive.LostOld})
+	j.MadeAgain(1, nil)
+	const begin = "warning: the broker before this one ended without a word tunnels_made_again="
+	if want := begin + "3 tunnels_lost=3 because=\"1 damaged, 2 older than tunnel_timeout\"\n" + begin + "1 tunnels_lost=0\n"; out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
 }
