@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -187,50 +186,6 @@ type lines2 struct{}
 
 func (*lines2) Write(b []byte) (int, error) { return len(b), nil }
 
-// cost is what turns of the loop took: the longest one, by the clock and by what
-// its thread had of a processor, which other programs take nothing from.
-type cost struct {
-	longest, processor time.Duration
-	turns              int
-}
-
-func threadTime() time.Duration {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts)
-	return time.Duration(ts.Nano())
-}
-
-// turns runs the loop by hand while a caller asks.
-func turns(t testing.TB, d *Daemon, words ...string) (body []byte, c cost) {
-	t.Helper()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	path := d.control.Path()
-	ended := make(chan error, 1)
-	go func() {
-		var err error
-		body, err = control.Call(path, time.Minute, words...)
-		ended <- err
-	}()
-	for {
-		poll := []unix.PollFd{{Fd: int32(d.control.FD()), Events: unix.POLLIN}}
-		_, _ = unix.Poll(poll, 1)
-		select {
-		case err := <-ended:
-			if err != nil {
-				t.Fatal(err)
-			}
-			return body, c
-		default:
-		}
-		began, used := time.Now(), threadTime()
-		d.now = d.clock.now()
-		d.control.Ready()
-		d.tick()
-		c.longest, c.processor, c.turns = max(c.longest, time.Since(began)), max(c.processor, threadTime()-used), c.turns+1
-	}
-}
-
 // However many tunnels there are, what a turn writes and keeps is bounded, and
 // the pieces make a whole.
 func TestStatusInPieces(t *testing.T) {
@@ -281,26 +236,4 @@ func TestStatusWhileTunnelsGo(t *testing.T) {
 	if err := json.Unmarshal(text, &w); err != nil || len(w.Tunnels) == 0 {
 		t.Errorf("%d tunnels, %v", len(w.Tunnels), err)
 	}
-}
-
-// BenchmarkStatus writes status --json of 5000 tunnels and reports the longest
-// turn of the loop meanwhile: of the median run, and of the worst one.
-func BenchmarkStatus(b *testing.B) {
-	d := crowded(b, 5000)
-	var longest, processor []time.Duration
-	var size, count int
-	for range b.N {
-		body, c := turns(b, d, "status", "json")
-		longest, processor = append(longest, c.longest), append(processor, c.processor)
-		size, count = len(body), c.turns
-	}
-	ms := func(all []time.Duration, at int, name string) {
-		slices.Sort(all)
-		b.ReportMetric(float64(all[at].Microseconds())/1000, name)
-	}
-	ms(processor, b.N-1, "cpu-ms/longest-turn")
-	ms(processor, b.N/2, "cpu-ms/median-longest-turn")
-	ms(longest, b.N/2, "ms/median-longest-turn")
-	b.ReportMetric(float64(count), "turns")
-	b.ReportMetric(float64(size), "bytes")
 }
