@@ -21,11 +21,11 @@ func (d *Daemon) moveSome() {
 	}
 }
 
-// judge marks a tunnel that no bridge section fits, or takes the mark away. Count
+// judge marks a tunnel that no bridge section fits, or takes the mark away. counts
 // is whether such a tunnel counts, as one that was not counted before.
-func (d *Daemon) judge(s *section, f *broker.Facts, count bool) {
-	fresh, say := d.marks.Loose(s.number, f, !s.leaving && d.bridges.Loose(s.config.Name, f))
-	if !fresh || !count {
+func (d *Daemon) judge(s *section, f *broker.Facts, counts bool) {
+	fresh, say := d.marks.Loose(s.number, f, !s.leaving && d.bridges.Loose(s.config.Name, f), counts)
+	if !fresh {
 		return
 	}
 	s.loosened++
@@ -36,11 +36,11 @@ func (d *Daemon) judge(s *section, f *broker.Facts, count bool) {
 }
 
 // judgeAll does it for all tunnels, when there are other bridge sections.
-func (d *Daemon) judgeAll(count bool) {
+func (d *Daemon) judgeAll(counts bool) {
 	d.marks.Anew()
 	d.eachTunnel(func(s *section, t *broker.TunnelInfo) {
 		if t.Stands() {
-			d.judge(s, &t.Facts, count)
+			d.judge(s, &t.Facts, counts)
 		}
 	})
 }

@@ -55,11 +55,11 @@ func (m *Marks) Forget(id uint32) { delete(m.byID, id) }
 func (m *Marks) Anew() { m.said = nil }
 
 // Loose marks a tunnel of a section that no bridge section fits, or takes the mark away.
-// It reports whether that is new, and whether it is to be said, as it was not of a tunnel
-// of the kind.
-func (m *Marks) Loose(section int, f *broker.Facts, loose bool) (fresh, say bool) {
+// It reports whether that is new and counts, as it does not where the program before has
+// counted it, and whether it is to be said, as it was not of a tunnel of the kind.
+func (m *Marks) Loose(section int, f *broker.Facts, loose, counts bool) (fresh, say bool) {
 	is := m.get(section, f)
-	fresh = loose && !is.loose
+	fresh = loose && !is.loose && counts
 	if fresh {
 		k := kind{section, f.MTU, f.Local.Port()}
 		if say = !m.said[k]; m.said == nil {

@@ -24,14 +24,20 @@ func TestMarks(t *testing.T) {
 		{0, 1, 1400, true, true, true}, {0, 1, 1400, true, false, false}, {0, 2, 1400, true, true, false}, {0, 3, 1380, true, true, true},
 		{1, 4, 1400, true, true, true}, {1, 5, 1400, false, false, false}, {0, 3, 1380, false, false, false}, {0, 3, 1380, true, true, false},
 	} {
-		if fresh, say := m.Loose(c.section, facts(c.id, c.mtu), c.loose); fresh != c.fresh || say != c.say {
+		if fresh, say := m.Loose(c.section, facts(c.id, c.mtu), c.loose, true); fresh != c.fresh || say != c.say {
 			t.Errorf("%+v: %v, %v", c, fresh, say)
 		}
 	}
 	m.Anew()
-	m.Loose(0, facts(3, 1380), false)
-	if _, say := m.Loose(0, facts(3, 1380), true); !say {
+	m.Loose(0, facts(3, 1380), false, true)
+	if _, say := m.Loose(0, facts(3, 1380), true, true); !say {
 		t.Error("not said anew")
+	}
+	if fresh, say := m.Loose(2, facts(9, 1300), true, false); fresh || say { // the program before has counted it
+		t.Errorf("%v, %v", fresh, say)
+	}
+	if _, say := m.Loose(2, facts(10, 1300), true, true); !say {
+		t.Error("not said, as one was counted before")
 	}
 	counts := func(section, loose, failed int) {
 		t.Helper()
