@@ -188,7 +188,7 @@ func (d Datapath) String() string {
 // Event is something that hooks are told about.
 type Event uint8
 
-// The events; files/doc/hooks.md says what each is.
+// The events; files/doc/hooks.md says what each is. New ones at the end only: an upgrade hands the numbers over.
 const (
 	EventSessionUp Event = iota
 	EventSessionPreDown

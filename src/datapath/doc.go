@@ -7,6 +7,7 @@
 // Events.
 //
 // The paths are kernel.Path, which has the kernel's L2TP carry the frames,
-// user.Path, which does it itself, and None. There can be several at once; their interfaces are all in one Interfaces,
+// user.Path, which does it itself, and None, which carries none; package carriers
+// chooses. There can be several at once; their interfaces are all in one Interfaces,
 // as they share bridges and IDs. Nothing here is safe for concurrent use.
 package datapath
