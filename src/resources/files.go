@@ -1,10 +1,6 @@
 package resources
 
-import (
-	"os"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // widest is how many descriptors the table is made for in advance; they take 32 kB
 // of the kernel's memory.
@@ -44,12 +40,12 @@ func RaiseFiles(tunnels, others int) (files int, limit uint64) {
 // point of rest (expand_fdtable in fs/file.c): 10 ms and more, in which
 // clients would wait.
 func widen(files int) {
-	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	one, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC) // which needs no file system
 	if err != nil {
 		return
 	}
-	defer unix.Close(null)
-	if fd, err := unix.FcntlInt(uintptr(null), unix.F_DUPFD_CLOEXEC, min(files, widest)-1); err == nil {
+	defer unix.Close(one)
+	if fd, err := unix.FcntlInt(uintptr(one), unix.F_DUPFD_CLOEXEC, min(files, widest)-1); err == nil {
 		_ = unix.Close(fd)
 	}
 }
