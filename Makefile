@@ -108,7 +108,7 @@ test-mips: go
 	GOARCH=mips $(GO) test -exec qemu-mips-static ./src/test/simulate -seeds 20
 
 # On Debian's default kernel, then on a second one, with smaller numbers, what depends on the kernel.
-KERNELS := Kernel|Library|Group|LinkLocal|ErrorQueue|OneTunnel|PathMTU|Limit|LoadNothingLost|LoadAllAtOnce|Identity|Upgrade
+KERNELS := Kernel|Library|Group|LinkLocal|ErrorQueue|OneTunnel|PathMTU|Limit|LoadNothingLost|LoadAllAtOnce|Identity|Upgrade|BridgesMade
 test-vm: build
 	src/test/e2e/vm/test $(SHORT) '$(RUN)'
 ifndef VM_KERNEL

@@ -143,7 +143,7 @@ func TestLoadAllAtOnce(t *testing.T) {
 	l.broker.IP("link add br-mesh type bridge", "link set br-mesh up")
 	// Others may have use of the machine just then: what is not quick enough once is tried again, beside the bare loop of its own time.
 	for try := 1; ; try++ {
-		took := l.allAtOnce(clients)
+		took := l.allAtOnce(clients, thereMaster)
 		t.Logf("%d clients attached within %v of the first datagram", clients, took.Round(time.Millisecond))
 		if took <= 6*time.Second || t.Failed() {
 			break
@@ -159,37 +159,6 @@ func TestLoadAllAtOnce(t *testing.T) {
 			break
 		}
 	}
-}
-
-// allAtOnce has so many clients come to a broker of their own, and tells after what time all are attached.
-func (l *load) allAtOnce(clients int) time.Duration {
-	l.t.Helper()
-	b := l.broker.StartBroker(l.config("", "config bridge\n\toption interface 'br-mesh'\n\toption isolate '1'"), loadPort)
-	s := l.swarm(swarm.Options{Clients: clients})
-	began := time.Now()
-	l.connect(s, clients, soon)
-	// Clients are answered before their tunnels are attached.
-	l.Wait(soon, "all are attached", func() bool {
-		attached := 0
-		for _, link := range l.broker.Links("l2tp") {
-			if link.Master == "br-mesh" && link.LinkInfo.Port.Isolated && link.Up() {
-				attached++
-			}
-		}
-		return attached == clients
-	})
-	took := time.Since(began)
-	l.figures(s, "all at once, with a bridge")
-	if now := s.Totals(); now.Connected != clients || now.Refusals+now.Closed+now.Unsent != 0 {
-		l.t.Errorf("%+v", now)
-	}
-	l.match(s)
-	b.Kill()
-	l.waitTunnels(soon, 0)
-	if err := s.Close(); err != nil {
-		l.t.Error(err)
-	}
-	return took
 }
 
 // floor is how long the kernel takes for so many tunnels on a bridge, one after the other, when nobody else wants anything:
