@@ -211,10 +211,11 @@ func (f *Fleet) full(n *Node) bool {
 	return true
 }
 
-// heldOff reports whether somebody is without a tunnel for having come too often.
+// heldOff reports whether somebody is without a tunnel for having come too often: a
+// limit remembers who has used it up, also between two hold-offs.
 func (f *Fleet) heldOff() bool {
 	for _, sv := range f.servers {
-		if l := sv.core.Limits(f.now); sv.alive && l.HeldAddresses+l.HeldUUIDs > 0 {
+		if l := sv.core.Limits(f.now); sv.alive && l.Addresses+l.UUIDs > 0 {
 			for _, n := range f.nodes {
 				if n.Connected() != nil && !f.full(n) && !f.twinned(n) {
 					return true

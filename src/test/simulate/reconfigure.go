@@ -19,8 +19,10 @@ func (sv *Server) Reconfigure(c config.Broker, verify bool) {
 	sv.door.reopen()
 	sv.trace("has another configuration: %+v, verify %v", c, verify)
 	sv.most = max(sv.most, sv.core.Tunnels()+sv.core.Waiting())
+	sv.ticking = true // it may serve who waits, as a tick does
 	sv.out = sv.core.Reconfigure(sv.world.now, c, broker.Options{Verify: verify}, sv.out[:0])
 	sv.carryOut()
+	sv.ticking = false
 }
 
 // reconfigure changes some of a broker's options.

@@ -54,7 +54,7 @@ type Server struct {
 	drained  drained
 	verified bool // session.verify has run
 	careful  bool // the last interface that was to be raised was not
-	ticking  bool // what is carried out comes of a Tick
+	ticking  bool // what is carried out comes of a Tick, or of another configuration, which may serve who waits
 }
 
 // AddServer adds a broker that runs from now on.
