@@ -1,8 +1,6 @@
 package kernel
 
 import (
-	"fmt"
-
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/link"
 	"tunneldigger/src/shaper"
@@ -31,11 +29,6 @@ func (p *Path) OpenWith(m *Maker) { p.maker = m }
 
 // Create implements datapath.Path.
 func (p *Path) Create(r *datapath.Request) error {
-	// After a crash three hundred are tried while the kernel removes the ones before:
-	// that is not to be kept waiting by sockets and tunnels that come to nothing.
-	if p.Interfaces.Index(r.Interface) != 0 {
-		return fmt.Errorf("%w: %s", datapath.ErrInterfaceExists, r.Interface)
-	}
 	fd, err := p.Sockets.Open(r)
 	if err != nil {
 		return err
