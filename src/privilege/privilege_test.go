@@ -1,4 +1,6 @@
-//go:build !mips
+//go:build !mips && !race
+
+// Go's race detector takes cgo, with which nothing can be set for all threads (syscall.AllThreadsSyscall); our programs are without.
 
 package privilege
 
