@@ -82,6 +82,7 @@ type Effect struct {
 	Note        Note
 	Reason      Reason
 	Raise       bool
+	Again       bool // in EffectCreate: after a crash, see Remake
 	length      uint8
 	Listener    int
 	Size        int

@@ -244,7 +244,7 @@ func (b *Broker) create(t *tunnel) {
 	t.tries++
 	e := b.effect(EffectCreate)
 	e.Facts, e.Listener = t.facts(), t.listener
-	e.PeerTunnel, e.PeerSession, e.Raise = t.peerTunnel, t.peerSession(), b.careful || t.again
+	e.PeerTunnel, e.PeerSession, e.Raise, e.Again = t.peerTunnel, t.peerSession(), b.careful || t.again, t.again
 }
 
 // failed undoes what start did; the executor left nothing in the kernel.

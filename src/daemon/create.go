@@ -65,7 +65,7 @@ func (d *Daemon) create(s *section, e *broker.Effect) {
 func (d *Daemon) build(s *section, e *broker.Effect) (*port, error) {
 	p := &port{id: e.Tunnel, section: s, listener: e.Listener, peer: e.Peer, local: e.Local, name: e.Interface(), uuid: e.UUID}
 	r := p.request()
-	r.PeerID, r.Session, r.PeerSession = e.PeerTunnel, e.Session, e.PeerSession
+	r.PeerID, r.Session, r.PeerSession, r.Again = e.PeerTunnel, e.Session, e.PeerSession, e.Again
 	if err := s.path.Create(r); err != nil {
 		return nil, err
 	}

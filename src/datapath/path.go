@@ -22,6 +22,8 @@ type Request struct {
 	Local, Peer          netip.AddrPort // of the UDP conversation
 	Device               string         // that its packets go through, "": by the routes
 	Listener             int            // by which its client came, for Stray
+	// Again: it is made again after a crash, and the interface that was may be there still.
+	Again bool
 }
 
 // Path makes tunnels and has something carry their frames.

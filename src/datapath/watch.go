@@ -28,6 +28,15 @@ func (s *Interfaces) Index(name string) int {
 	return index
 }
 
+// Exists reports whether there is an interface of a name; an error counts as none.
+func (s *Interfaces) Exists(name string) bool {
+	if s.links == nil {
+		return false
+	}
+	is, _ := s.links.Exists(name)
+	return is
+}
+
 // Names calls f with the name of every interface that there is.
 func (s *Interfaces) Names(f func(name string)) error {
 	return s.links.List(func(l link.Link) { f(l.Name) })

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -32,6 +33,17 @@ func (c *Conn) MakeBridge(name string) error {
 	m.String(unix.IFLA_INFO_KIND, kindBridge)
 	m.End(info)
 	return c.nl.Do(nil)
+}
+
+// Exists reports whether there is an interface of a name. For one that is not there the
+// kernel starts nothing, as it does for Index.
+func (c *Conn) Exists(name string) (bool, error) {
+	c.query("look for interface "+name, 0).String(unix.IFLA_IFNAME, name)
+	err := c.nl.Do(func(nl.Header, []byte) {})
+	if errors.Is(err, unix.ENODEV) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Mark gives an interface an alias, by which whoever made it knows it again, and brings it up. The alias has 255 bytes at most.

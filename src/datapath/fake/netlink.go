@@ -69,6 +69,13 @@ func (k *Kernel) route(r []byte) []any {
 		return k.list(r)
 	}
 	l := k.Links[index]
+	if kind == unix.RTM_GETLINK && index == 0 {
+		for a := nl.Parse(nl.Host, body[unix.SizeofIfInfomsg:]); a.Next(); {
+			if a.Type() == unix.IFLA_IFNAME {
+				l = k.Named(a.String())
+			}
+		}
+	}
 	if l == nil {
 		return []any{nl.Ack(r, unix.ENODEV, "")}
 	}

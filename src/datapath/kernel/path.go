@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"fmt"
+
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/link"
 	"tunneldigger/src/shaper"
@@ -29,6 +31,11 @@ func (p *Path) OpenWith(m *Maker) { p.maker = m }
 
 // Create implements datapath.Path.
 func (p *Path) Create(r *datapath.Request) error {
+	// After a crash three hundred are tried while the kernel removes the ones before: what
+	// is made in vain then is to be removed, too, behind those.
+	if r.Again && p.Interfaces.Exists(r.Interface) {
+		return fmt.Errorf("%w: %s", datapath.ErrInterfaceExists, r.Interface)
+	}
 	fd, err := p.Sockets.Open(r)
 	if err != nil {
 		return err

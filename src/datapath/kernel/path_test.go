@@ -131,6 +131,21 @@ func TestCreateFailsAtEveryStep(t *testing.T) {
 	}
 }
 
+// While the interface of before a crash is there, nothing is made that would have to be removed again.
+func TestCreateAgain(t *testing.T) {
+	r := newRig(t)
+	again := r.request(100)
+	again.Again = true
+	old := r.kernel.Add(again.Interface, "", 1400)
+	if err := r.Create(again); !errors.Is(err, datapath.ErrInterfaceExists) || len(r.kernel.Steps) != 0 {
+		t.Errorf("%v after %v", err, r.kernel.Steps)
+	}
+	r.kernel.Remove(old)
+	if err := r.Create(again); err != nil || r.Interfaces.Count() != 1 {
+		t.Errorf("when it has gone: %v, %d interfaces", err, r.Interfaces.Count())
+	}
+}
+
 // The broker has no larger IDs; a table would have to be as long.
 func TestCreateWantsSmallIDs(t *testing.T) {
 	r := newRig(t)

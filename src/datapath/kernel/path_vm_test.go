@@ -211,9 +211,16 @@ func TestPathTaken(t *testing.T) {
 	}
 	again = ask(103)
 	again.Interface = ask(101).Interface
-	if err := h.Create(again); !errors.Is(err, datapath.ErrInterfaceExists) {
-		t.Errorf("the same name: %v", err)
+	for _, again.Again = range []bool{false, true} {
+		if err := h.Create(again); !errors.Is(err, datapath.ErrInterfaceExists) {
+			t.Errorf("the same name, made again %v: %v", again.Again, err)
+		}
 	}
+	again.Interface = "nobody0"
+	if err := h.Create(again); err != nil {
+		t.Errorf("made again: %v", err)
+	}
+	h.Destroy(again.ID)
 	nltest.Until(t, func() error {
 		found, err := h.Sweep(func(id uint32) bool { return id < 1000 })
 		if err != nil || len(found) != 1 || found[0].ID != 101 || found[0].PID == 0 || found[0].Removed {
