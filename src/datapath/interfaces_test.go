@@ -160,7 +160,7 @@ func TestSet(t *testing.T) {
 // Whatever step fails on the way from one wish to another, it is told once, and when it works again all is as it is wanted.
 func TestSetFailsAtEveryStep(t *testing.T) {
 	tried := 0
-	for _, step := range []string{"mtu", "attach", "detach", "isolate", "up", "limit", "clear limit", "index"} {
+	for _, step := range []string{"mtu", "attach", "detach", "isolate", "up", "limit", "clear limit", "index", "find"} {
 		for _, from := range wants {
 			for _, to := range wants {
 				r := newRig(t)

@@ -96,15 +96,15 @@ func (s *Interfaces) others(name string, m *master) (string, error) {
 // it is finished by the next try, or removed when nobody wants it.
 func (s *Interfaces) unmakeHalf(now time.Duration, name string, m *master) {
 	err := s.dropRules(name)
-	index, found := s.links.Index(name)
+	l, found := s.links.Find(name)
 	if errors.Is(found, unix.ENODEV) {
 		return
 	}
 	if found == nil && err == nil {
-		err = s.links.Remove(index)
+		err = s.links.Remove(l.Index)
 	}
 	if found != nil || err != nil {
-		m.index, m.bridge, m.ours, m.half = index, true, true, true
+		m.index, m.bridge, m.ours, m.half = l.Index, true, true, true
 		s.emptied(m)
 	}
 }

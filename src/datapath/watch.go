@@ -16,25 +16,13 @@ func (s *Interfaces) FD() int {
 	return s.monitor.FD()
 }
 
-// Index is the number of the interface of a name; 0: there is none.
+// Index is the number of the interface of a name; 0: there is none, or it cannot be told.
 func (s *Interfaces) Index(name string) int {
 	if s.links == nil {
 		return 0
 	}
-	index, err := s.links.Index(name)
-	if err != nil {
-		return 0
-	}
-	return index
-}
-
-// Exists reports whether there is an interface of a name; an error counts as none.
-func (s *Interfaces) Exists(name string) bool {
-	if s.links == nil {
-		return false
-	}
-	is, _ := s.links.Exists(name)
-	return is
+	l, _ := s.links.Find(name)
+	return l.Index
 }
 
 // Names calls f with the name of every interface that there is.

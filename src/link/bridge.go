@@ -1,7 +1,6 @@
 package link
 
 import (
-	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -35,17 +34,6 @@ func (c *Conn) MakeBridge(name string) error {
 	return c.nl.Do(nil)
 }
 
-// Exists reports whether there is an interface of a name. For one that is not there the
-// kernel starts nothing, as it does for Index.
-func (c *Conn) Exists(name string) (bool, error) {
-	c.query("look for interface "+name, 0).String(unix.IFLA_IFNAME, name)
-	err := c.nl.Do(func(nl.Header, []byte) {})
-	if errors.Is(err, unix.ENODEV) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 // Mark gives an interface an alias, by which whoever made it knows it again, and brings it up. The alias has 255 bytes at most.
 func (c *Conn) Mark(index int, alias string) error {
 	m := c.change("mark bridge and bring it up", unix.RTM_SETLINK, index, unix.IFF_UP)
@@ -73,13 +61,13 @@ func (c *Conn) Remove(index int) error {
 	return c.nl.Do(nil)
 }
 
-// Find reads the state of the interface with that name.
+// Find reads the state of the interface with that name. For one that is not there the kernel starts nothing, as it does for Index.
 func (c *Conn) Find(name string) (found Link, err error) {
-	index, err := c.Index(name)
-	if err != nil {
-		return found, err
+	const op = "find interface "
+	if len(name) >= unix.IFNAMSIZ { // the kernel would call it out of range
+		return found, fmt.Errorf(op+"%s: %w", name, unix.ENODEV)
 	}
-	c.query("read interface "+name, index)
+	c.query(op+name, 0).String(unix.IFLA_IFNAME, name)
 	bad := error(nl.ErrMalformed)
 	err = c.nl.Do(func(_ nl.Header, body []byte) {
 		var kind []byte

@@ -46,9 +46,8 @@ func (c *Conn) Close() error {
 	return c.nl.Close()
 }
 
-// Index is the number of the interface with that name. It is not for names that
-// nobody may have, in what happens often: for those the kernel looks for a module
-// netdev-NAME, by starting a program, and the caller waits (dev_load, net/core/dev_ioctl.c).
+// Index is the number of the interface with that name. It is quick, and for names that somebody has: for others the kernel looks for
+// a module netdev-NAME, by starting a program, and the caller waits (dev_load, net/core/dev_ioctl.c). See Find.
 func (c *Conn) Index(name string) (int, error) {
 	return c.ask("find interface", unix.SIOCGIFINDEX, name)
 }

@@ -70,6 +70,9 @@ func (k *Kernel) route(r []byte) []any {
 	}
 	l := k.Links[index]
 	if kind == unix.RTM_GETLINK && index == 0 {
+		if errno := k.step("find"); errno != 0 {
+			return []any{nl.Ack(r, errno, "")}
+		}
 		for a := nl.Parse(nl.Host, body[unix.SizeofIfInfomsg:]); a.Next(); {
 			if a.Type() == unix.IFLA_IFNAME {
 				l = k.Named(a.String())

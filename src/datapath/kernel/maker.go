@@ -71,7 +71,7 @@ func (m *Maker) Make(t Tunnel) (index int, err error) {
 	})
 	if errors.Is(err, unix.EEXIST) {
 		taken := datapath.ErrSessionExists
-		if _, fault := m.links.Index(t.Interface); fault == nil {
+		if _, fault := m.links.Find(t.Interface); fault == nil {
 			taken = datapath.ErrInterfaceExists
 		}
 		err = fmt.Errorf("%w: %w", taken, err)

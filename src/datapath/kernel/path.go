@@ -33,7 +33,7 @@ func (p *Path) OpenWith(m *Maker) { p.maker = m }
 func (p *Path) Create(r *datapath.Request) error {
 	// After a crash three hundred are tried while the kernel removes the ones before: what
 	// is made in vain then is to be removed, too, behind those.
-	if r.Again && p.Interfaces.Exists(r.Interface) {
+	if r.Again && p.Interfaces.Index(r.Interface) != 0 {
 		return fmt.Errorf("%w: %s", datapath.ErrInterfaceExists, r.Interface)
 	}
 	fd, err := p.Sockets.Open(r)

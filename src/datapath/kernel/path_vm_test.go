@@ -216,7 +216,7 @@ func TestPathTaken(t *testing.T) {
 			t.Errorf("the same name, made again %v: %v", again.Again, err)
 		}
 	}
-	again.Interface = "nobody0"
+	again.ID, again.Interface = 104, "nobody0" // the kernel takes its time to delete 103
 	if err := h.Create(again); err != nil {
 		t.Errorf("made again: %v", err)
 	}
