@@ -78,7 +78,7 @@ type Daemon struct {
 	verifier *gate.Verifier
 	store    *survive.Store
 	control  *control.Server
-	sections []*section // by number; nil: no section has it
+	sections []*section // in the order of their numbers
 	ports    ports
 	poller   *poll.Poller
 	wake     *poll.Wake
@@ -215,25 +215,12 @@ func (d *Daemon) timeout() time.Duration {
 	if d.moving || d.replied || len(d.creates) > 0 {
 		at(d.now)
 	}
-	if t, ok := d.links.Due(); ok {
-		at(t)
-	}
-	if t, ok := d.control.Due(); ok {
-		at(t)
-	}
-	if t, ok := d.store.Due(); ok {
-		at(t)
-	}
-	if t, ok := d.lists.Due(); ok {
-		at(t)
-	}
-	if t, ok := d.verifier.Due(); ok {
-		at(t)
+	for _, room := range [...]interface{ Due() (time.Duration, bool) }{d.links, d.control, d.store, d.lists, d.verifier} {
+		if t, ok := room.Due(); ok {
+			at(t)
+		}
 	}
 	for _, s := range d.sections {
-		if s == nil {
-			continue
-		}
 		if t, ok := s.core.Due(); ok {
 			at(t)
 		}
@@ -247,9 +234,6 @@ func (d *Daemon) timeout() time.Duration {
 // tick does what time brings.
 func (d *Daemon) tick() {
 	for _, s := range d.sections {
-		if s == nil {
-			continue
-		}
 		if due, ok := s.core.Due(); ok && due <= d.now+broker.Slack {
 			d.effects = s.core.Tick(d.now, d.effects[:0])
 			d.carryOut(s)
@@ -285,9 +269,6 @@ func (d *Daemon) flush() {
 	}
 	d.replied = false
 	for _, s := range d.sections {
-		if s == nil {
-			continue
-		}
 		s.listen.Flush(func(err error) { d.sendFailed(s, err) })
 	}
 }

@@ -15,7 +15,7 @@ func (d *Daemon) openDatapath() error {
 		return nil
 	}
 	for _, s := range d.sections {
-		if s != nil && s.path == datapath.Path(d.carriers.Kernel) {
+		if s.path == datapath.Path(d.carriers.Kernel) {
 			if err := d.carriers.OpenKernel(); err != nil {
 				return err
 			}
@@ -37,9 +37,7 @@ func (d *Daemon) openDatapath() error {
 		return err
 	}
 	for _, s := range d.sections {
-		if s != nil {
-			s.listen.Locate(d.links.Index) // version 1.0 did not hand it over
-		}
+		s.listen.Locate(d.links.Index) // version 1.0 did not hand it over
 	}
 	err = d.links.Adopt(d.now, d.bridges.Is)
 	d.interfacesChanged()
@@ -63,7 +61,7 @@ func (d *Daemon) free(id uint32) bool {
 		return d.ports.get(id) == nil
 	}
 	for _, s := range d.sections {
-		if s != nil && id-s.config.TunnelIDBase < uint32(s.config.MaxTunnels) && d.ports.get(id) == nil {
+		if id-s.config.TunnelIDBase < uint32(s.config.MaxTunnels) && d.ports.get(id) == nil {
 			return true
 		}
 	}

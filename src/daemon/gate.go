@@ -25,15 +25,11 @@ func (d *Daemon) openGate() error {
 func (d *Daemon) followLists(anew bool) {
 	var sections []*config.Broker
 	for _, s := range d.sections {
-		if s != nil {
-			sections = append(sections, s.config)
-		}
+		sections = append(sections, s.config)
 	}
 	d.journal.ListsLate(d.now, d.lists.Follow(d.now, sections, anew))
 	for _, s := range d.sections {
-		if s != nil {
-			d.enforce(s)
-		}
+		d.enforce(s)
 	}
 }
 
@@ -49,7 +45,7 @@ func (d *Daemon) enforce(s *section) {
 func (d *Daemon) collectLists() {
 	for _, path := range d.lists.Collect(d.now) {
 		for _, s := range d.sections {
-			if s != nil && (s.config.AllowList == path || s.config.DenyList == path) {
+			if s.config.AllowList == path || s.config.DenyList == path {
 				d.enforce(s)
 			}
 		}

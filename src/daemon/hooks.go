@@ -51,9 +51,6 @@ func (d *Daemon) collectHooks() {
 			continue
 		}
 		s, serial := d.hookOwner(r.Key)
-		if s == nil {
-			continue
-		}
 		d.markHook(s, uint32(r.Tag>>8), serial, &r)
 		d.hookEnded(s, uint32(r.Tag>>8), serial, config.Event(r.Tag), r.Err != nil || r.Status != 0)
 		if config.Event(r.Tag) == config.EventSessionUp {
@@ -88,8 +85,8 @@ func (s *section) hookKey(serial uint64) uint64 {
 }
 
 func (d *Daemon) hookOwner(key uint64) (*section, uint64) {
-	if n := int(key & 0xff); key != 0 && n < len(d.sections) && d.sections[n] != nil {
-		return d.sections[n], key >> 8
+	if key == 0 {
+		return nil, 0
 	}
-	return nil, 0
+	return d.section(int(key & 0xff)), key >> 8
 }

@@ -17,7 +17,7 @@ const maxCloseRate = 6000
 // each closes in a minute.
 func (d *Daemon) draining() (on bool, rate int) {
 	for _, s := range d.sections {
-		if s != nil && !on {
+		if !on {
 			on, rate = s.core.Draining()
 		}
 	}
@@ -45,9 +45,6 @@ func (d *Daemon) commandDrain(c *control.Conn, args []string) {
 	was, _ := d.draining()
 	tunnels := 0
 	for _, s := range d.sections {
-		if s == nil {
-			continue
-		}
 		tunnels += s.core.Tunnels()
 		d.effects = s.core.Drain(d.now, on, rate, d.effects[:0])
 		d.carryOut(s)
@@ -112,9 +109,6 @@ func (d *Daemon) commandKick(c *control.Conn, args []string) {
 // eachTunnel goes through all tunnels, in order of section and ID.
 func (d *Daemon) eachTunnel(f func(s *section, t *broker.TunnelInfo)) {
 	for _, s := range d.sections {
-		if s == nil {
-			continue
-		}
 		for t, ok := s.core.Next(0); ok; t, ok = s.core.Next(t.Tunnel + 1) {
 			f(s, &t)
 		}

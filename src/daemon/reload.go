@@ -61,7 +61,6 @@ func (d *Daemon) running() (r reload.Running, sections []*section) {
 	}
 	for _, s := range d.sections {
 		switch {
-		case s == nil:
 		case s.leaving:
 			r.Leaving++
 		default:
@@ -75,7 +74,7 @@ func (d *Daemon) running() (r reload.Running, sections []*section) {
 // named finds a section that is in the configuration.
 func (d *Daemon) named(name string) *section {
 	for _, s := range d.sections {
-		if s != nil && !s.leaving && s.config.Name == name {
+		if !s.leaving && s.config.Name == name {
 			return s
 		}
 	}
@@ -135,9 +134,6 @@ func (d *Daemon) apply(next *reload.Plan, before []*section) string {
 	// finds a port shut that has only changed hands.
 	d.openListeners()
 	for _, s := range d.sections {
-		if s == nil {
-			continue
-		}
 		for _, number := range s.listen.Stale() {
 			d.retire(s, number)
 		}
@@ -177,11 +173,16 @@ func (d *Daemon) leave(s *section) {
 
 // vanish forgets the sections that are gone entirely.
 func (d *Daemon) vanish() {
-	for n, s := range d.sections {
-		if s != nil && s.leaving && s.core.Tunnels() == 0 {
+	stay := 0
+	for _, s := range d.sections {
+		if s.leaving && s.core.Tunnels() == 0 {
 			d.serial = max(d.serial, s.core.Serial())
-			d.sections[n] = nil
 			d.log.Info("section gone", "broker", s.config.Name)
+			continue
 		}
+		d.sections[stay] = s
+		stay++
 	}
+	clear(d.sections[stay:])
+	d.sections = d.sections[:stay]
 }

@@ -49,13 +49,12 @@ func (d *Daemon) counted(name []byte, t link.Traffic) {
 
 // shown gives the next tunnel as status shows it; false: there is none.
 func (d *Daemon) shown(t *status.Tunnel, at status.Place) (next status.Place, ok bool) {
-	for ; at.Section < len(d.sections); at = (status.Place{Section: at.Section + 1}) {
-		s := d.sections[at.Section]
-		if s == nil {
-			continue
+	for _, s := range d.sections {
+		if s.number > at.Section {
+			at = status.Place{Section: s.number}
 		}
 		info, ok := s.core.Next(at.ID)
-		if !ok {
+		if !ok || s.number < at.Section {
 			continue
 		}
 		*t = status.Tunnel{TunnelInfo: info, Now: d.now, Section: s.config.Name, Hidden: !d.config.Log.Addresses}
@@ -68,7 +67,8 @@ func (d *Daemon) shown(t *status.Tunnel, at status.Place) (next status.Place, ok
 			}
 		}
 		d.marks.Show(s.number, t)
-		return status.Place{Section: at.Section, ID: info.Tunnel + 1}, true
+		at.ID = info.Tunnel + 1
+		return at, true
 	}
 	return at, false
 }
@@ -82,16 +82,13 @@ func (d *Daemon) report() status.Report {
 		SendFailures: d.unsent,
 	}
 	for _, s := range d.sections {
-		if s != nil && s.user() && r.Frames == nil {
+		if s.user() && r.Frames == nil {
 			for i := range forward.Drop(forward.Drops) {
 				r.Frames = append(r.Frames, status.Count{Reason: i.String(), N: d.carriers.User.Dropped(i)})
 			}
 		}
 	}
 	for _, s := range d.sections {
-		if s == nil {
-			continue
-		}
 		on, rate := s.core.Draining()
 		section := status.Section{
 			Name: s.config.Name, Interface: strings.TrimPrefix(s.config.Interface, config.NoDevice), Datapath: carriers.Word(s.path), WaitsFor: s.listen.Missing(),

@@ -74,10 +74,7 @@ func (d *Daemon) restoreSection(c *survive.Section, b *config.Broker, most []int
 	if s.core, err = broker.Restore(*b, d.coreOptions(s, limit), c.Core); err != nil {
 		return fmt.Errorf("broker '%s': %w", c.Name, err)
 	}
-	for len(d.sections) <= s.number {
-		d.sections = append(d.sections, nil)
-	}
-	d.sections[s.number] = s
+	d.place(s)
 	for number, fds := range c.Listeners {
 		l, err := d.restoreListener(s, number, fds)
 		if err != nil {
@@ -125,10 +122,7 @@ func (d *Daemon) restoreUnborn(keys []uint64) {
 // restorePort takes over one tunnel, or closes its socket if nobody has the
 // tunnel.
 func (d *Daemon) restorePort(c *survive.Tunnel) {
-	p := &port{id: c.ID, listener: c.Listener, peer: c.Peer, local: c.Local, name: c.Interface}
-	if c.Section < len(d.sections) {
-		p.section = d.sections[c.Section]
-	}
+	p := &port{id: c.ID, section: d.section(c.Section), listener: c.Listener, peer: c.Peer, local: c.Local, name: c.Interface}
 	if p.section == nil || !p.section.core.Holds(p.id) || d.ports.get(p.id) != nil {
 		d.store.Release(p.id)
 		if c.FD >= 0 {
@@ -179,9 +173,7 @@ func (d *Daemon) resume(c *successor.Past) {
 	d.settle()
 	tunnels := 0
 	for _, s := range d.sections {
-		if s != nil {
-			tunnels += s.core.Tunnels()
-		}
+		tunnels += s.core.Tunnels()
 	}
 	d.log.Info("upgraded", "from", c.Version, "to", d.version, "tunnels", tunnels)
 	if c.Caller >= 0 {

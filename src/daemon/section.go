@@ -41,17 +41,33 @@ func (d *Daemon) newSection(number int, c *config.Broker, path datapath.Path) *s
 	})}
 }
 
+// section is the one of a number, nil: there is none.
+func (d *Daemon) section(number int) *section {
+	for _, s := range d.sections {
+		if s.number == number {
+			return s
+		}
+	}
+	return nil
+}
+
+// place puts a section among the others.
+func (d *Daemon) place(s *section) {
+	d.sections = append(d.sections, s)
+	for i := len(d.sections) - 1; i > 0 && d.sections[i-1].number > s.number; i-- {
+		d.sections[i-1], d.sections[i] = s, d.sections[i-1]
+	}
+}
+
 // user reports whether the program carries the section's frames.
 func (s *section) user() bool { return carriers.IsUser(s.path) }
 
 // listener finds a listener and its section by the listener's number; stays: it is not
 // about to be closed.
 func (d *Daemon) listener(number uint32) (s *section, l listen.Listener, stays bool) {
-	n := listen.Section(number)
-	if n >= len(d.sections) || d.sections[n] == nil {
+	if s = d.section(listen.Section(number)); s == nil {
 		return nil, nil, false
 	}
-	s = d.sections[n]
 	l, stays = s.listen.Get(number)
 	return s, l, stays && l != nil && !s.leaving
 }
@@ -60,9 +76,7 @@ func (d *Daemon) listener(number uint32) (s *section, l listen.Listener, stays b
 func (d *Daemon) portsInUse() map[uint16]bool {
 	ours := make(map[uint16]bool)
 	for _, s := range d.sections {
-		if s != nil {
-			s.listen.Ports(ours)
-		}
+		s.listen.Ports(ours)
 	}
 	for _, p := range d.ports.byID {
 		if p != nil {
@@ -77,7 +91,7 @@ func (d *Daemon) openListeners() {
 	d.retryAt = 0
 	var look occupant.Look // whoever has a port next time may be another one
 	for _, s := range d.sections {
-		if s == nil || s.leaving {
+		if s.leaving {
 			continue
 		}
 		name := s.config.Name
@@ -147,7 +161,7 @@ func (d *Daemon) retire(s *section, number uint32) {
 // any more, or was made anew.
 func (d *Daemon) deafened(gone func(*listen.Set) bool) {
 	for _, s := range d.sections {
-		if s != nil && gone(s.listen) {
+		if gone(s.listen) {
 			d.log.Warn("interface gone", "broker", s.config.Name, "interface", s.config.Interface)
 			d.retry(listen.RetryGap)
 		}

@@ -168,15 +168,12 @@ func (d *Daemon) add(b *config.Broker, most int) (*section, error) {
 		return nil, fmt.Errorf("broker '%s': %w", b.Name, err)
 	}
 	number := 0
-	for number < len(d.sections) && d.sections[number] != nil {
+	for d.section(number) != nil {
 		number++
-	}
-	if number == len(d.sections) {
-		d.sections = append(d.sections, nil)
 	}
 	s := d.newSection(number, b, path)
 	s.core = broker.New(*b, d.coreOptions(s, most))
-	d.sections[number] = s
+	d.place(s)
 	d.tellDatapath(s)
 	return s, nil
 }
@@ -194,7 +191,7 @@ func (d *Daemon) coreOptions(s *section, most int) broker.Options {
 // is being removed, or whose limit was larger.
 func (d *Daemon) taken(s *section, id uint32) bool {
 	for _, other := range d.sections {
-		if other != nil && other != s && other.core.Holds(id) {
+		if other != s && other.core.Holds(id) {
 			return true
 		}
 	}
@@ -211,7 +208,7 @@ func (d *Daemon) shares() []int {
 		others += len(listen.Endpoints(&c.Brokers[i]))
 	}
 	for _, s := range d.sections {
-		if s != nil && s.leaving {
+		if s.leaving {
 			others += s.core.Tunnels()
 		}
 	}

@@ -17,9 +17,7 @@ func (d *Daemon) state(caller int) *survive.State {
 	}
 	d.store.Write(d.now, st, d.lookStored)
 	for _, s := range d.sections {
-		if s != nil {
-			st.Sections = append(st.Sections, s.state())
-		}
+		st.Sections = append(st.Sections, s.state())
 	}
 	if d.carriers.User != nil {
 		st.Sockets = d.carriers.User.Lingering()

@@ -12,7 +12,7 @@ import (
 // idle reports whether nothing is left to wait for when stopping.
 func (d *Daemon) idle() bool {
 	for _, s := range d.sections {
-		if s != nil && s.core.Tunnels() > 0 {
+		if s.core.Tunnels() > 0 {
 			return false
 		}
 	}
@@ -49,9 +49,7 @@ func (d *Daemon) collectSignals() {
 				d.stopBy = d.now + stopDeadline
 				d.verifier.Stop()
 				for _, section := range d.sections {
-					if section != nil {
-						d.handle(section, &broker.Event{Kind: broker.EventStop})
-					}
+					d.handle(section, &broker.Event{Kind: broker.EventStop})
 				}
 			}
 		default:
@@ -77,9 +75,7 @@ func (d *Daemon) close() {
 		d.interfacesChanged()
 	}
 	for _, s := range d.sections {
-		if s != nil {
-			s.listen.CloseAll()
-		}
+		s.listen.CloseAll()
 	}
 	d.links.Close()
 	d.lists.Close()

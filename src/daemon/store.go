@@ -124,7 +124,7 @@ func (d *Daemon) lookStored(id uint32) (name string, record []byte, fd int) {
 		fd = p.section.path.Keep(id)
 	}
 	for _, s := range d.sections {
-		if s != nil && s.core.Holds(id) {
+		if s.core.Holds(id) {
 			return s.config.Name, s.core.AppendTunnel(nil, id), fd
 		}
 	}

@@ -20,7 +20,7 @@ func (d *Daemon) entrance(number int, local netip.AddrPort) (*section, int, bool
 		return s, number, true
 	}
 	for _, s := range d.sections {
-		if s == nil || s.leaving {
+		if s.leaving {
 			continue
 		}
 		if n, ok := s.listen.At(local); ok {
@@ -55,7 +55,7 @@ func (d *Daemon) holder(s *section, peer, local netip.AddrPort, data []byte) *se
 		return s
 	}
 	for _, other := range d.sections {
-		if other != nil && other != s && other.core.Knows(peer, local) {
+		if other != s && other.core.Knows(peer, local) {
 			return other
 		}
 	}
