@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -51,4 +53,23 @@ func TestHeldOff(t *testing.T) {
 	r.log.await(t, "too many connections with this UUID")
 	r.log.await(t, "it came again too soon after it was refused")
 	r.says("held off: 1: UUIDs that came too often", "status")
+}
+
+// A hook that is of no tunnel ends as those of tunnels do, and the broker goes on.
+func TestHookOfNoTunnel(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "10-say"), []byte("#!/bin/sh\necho \"$ACTION of $UUID\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := serve(t, func(c *config.Config) {
+		c.Brokers[0].PerUUID, c.Hooks.Directory = config.Rate{Count: 1, Time: time.Minute}, dir
+	})
+	r.log.await(t, "listening")
+	one, two := r.dial(), r.dial()
+	one.connect("node")
+	two.ask(two.prepare("node"), wire.TypeError)
+	r.log.await(t, "line=\"broker.connection-rate-limit of node\"")
+	two.connect("other") // whose hook ends after that one
+	r.log.await(t, "line=\"session.up of other\"")
+	r.says("tunnels: 2 of 16", "status")
 }

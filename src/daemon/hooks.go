@@ -51,6 +51,9 @@ func (d *Daemon) collectHooks() {
 			continue
 		}
 		s, serial := d.hookOwner(r.Key)
+		if s == nil { // it is of no tunnel, or its section has gone
+			continue
+		}
 		d.markHook(s, uint32(r.Tag>>8), serial, &r)
 		d.hookEnded(s, uint32(r.Tag>>8), serial, config.Event(r.Tag), r.Err != nil || r.Status != 0)
 		if config.Event(r.Tag) == config.EventSessionUp {
