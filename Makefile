@@ -3,7 +3,7 @@
 #   make build       static binaries in build/
 #   make demo        a tour: real tunnels, in network namespaces; where that can't be, make demo-kernel
 #   make demo-kernel the tour on a real kernel with L2TP, in a virtual machine
-#   make test        everything: test-unit, test-native, test-sim, test-386, test-mips, test-vm, test-vm-386
+#   make test        everything: test-unit, test-native, test-sim, test-mips, demo-kernel, test-vm, test-vm-386
 #   make test-web    the page and LuCI's views in a browser; pictures of it in the folder PICTURES, if that is set
 #   make test-race   the tests under Go's race detector
 #   make bench       the table of figures, native (bench-native) and in the virtual machine
@@ -67,7 +67,7 @@ go:
 
 # With smaller numbers in the virtual machine; make test-vm by itself has them in full.
 test: SHORT := -short
-test: test-unit test-native test-sim test-386 test-mips demo-kernel test-vm test-vm-386
+test: test-unit test-native test-sim test-mips demo-kernel test-vm test-vm-386
 
 test-unit: go
 	@$(NEED) busybox-static lua5.1 tmux
@@ -97,29 +97,35 @@ test-race: go
 	CGO_ENABLED=1 $(GO) test -race -vet=off $$($(GO) list ./src/... | grep -Ev '/src/(broker|test/simulate)$$')
 	CGO_ENABLED=1 $(GO) test -race -vet=off ./src/test/simulate -seeds 20
 
+# The tests as programs of 32 bits, of which many a virtual machine runs none. So this is no part of make test: there the same tests run for mips, and
+# whole programs on a kernel. Of scripts and documents a processor knows nothing.
+CODE := $$($(GO) list ./src/... | grep -Ev '/src/(architecture|packaging|test/simulate)$$')
 test-386: go
-	@$(NEED) busybox-static lua5.1 tmux
-	GOARCH=386 $(GO) test ./src/...
+	@$(NEED) busybox-static tmux
+	GOARCH=386 $(GO) test $(CODE) ./src/test/simulate
 
 # 32 bits and big-endian, under emulation.
 test-mips: go
-	@$(NEED) qemu-user-static busybox-static lua5.1 tmux
-	GOARCH=mips $(GO) test -exec qemu-mips-static $$($(GO) list ./src/... | grep -v /simulate)
+	@$(NEED) qemu-user-static busybox-static tmux
+	GOARCH=mips $(GO) test -exec qemu-mips-static $(CODE)
 	GOARCH=mips $(GO) test -exec qemu-mips-static ./src/test/simulate -seeds 20
 
-# On Debian's default kernel, then on a second one, with smaller numbers, what depends on the kernel.
-KERNELS := Kernel|Library|Group|LinkLocal|ErrorQueue|OneTunnel|PathMTU|Limit|LoadNothingLost|LoadAllAtOnce|Identity|Upgrade|BridgesMade
+# On Debian's default kernel, then on a second one, what depends on the kernel. In make test, with smaller numbers, a scenario of the whole is played once:
+# on either kernel, by programs of 32 bits, or in test-native, if it is about what the broker decides.
+ADAPTERS := Kernel|Library|Group|LinkLocal|ErrorQueue
+SECOND   := ^Test(PathMTU|Limit|LoadNothingLost|LoadAllAtOnce|Identity|BridgesMade|OlderFiles)$$
+WORD32   := ^Test(Foreign|Privileges|Status|Reload|Upgrade|LoadAllAtOnce)$$
+DECIDED  := ^Test(Addresses|ComeLate|Deny|Flood|ForgedSenders|StatusDrain|UUIDPolicy)$$
 test-vm: build
-	src/test/e2e/vm/test $(SHORT) '$(RUN)'
+	src/test/e2e/vm/test $(SHORT) '$(RUN)' $(and $(SHORT),$(filter .,$(RUN)),'$(SECOND)|$(WORD32)|$(DECIDED)')
 ifndef VM_KERNEL
-	VM_KERNEL=6.12 src/test/e2e/vm/test -short '$(if $(filter .,$(RUN)),$(KERNELS),$(RUN))'
+	VM_KERNEL=6.12 src/test/e2e/vm/test -short '$(if $(filter .,$(RUN)),$(ADAPTERS)|OneTunnel|Upgrade|$(SECOND),$(RUN))'
 endif
 
 # Programs of 32 bits, as most routers have, on a kernel: an x86-64 one runs them as well.
-WORD32 := ^Test(OneTunnel|Foreign|Privileges|Status|Reload|Upgrade|LoadAllAtOnce)$$
 test-vm-386: go
 	@arch=386; $(FLAGS); for command in $(COMMANDS); do GOARCH=386 $(GOBUILD) -o build/386/$$command ./src/cmd/$$command || exit 1; done
-	E2E_PROGRAMS=build/386 src/test/e2e/vm/test -short '$(if $(filter .,$(RUN)),$(WORD32),$(RUN))'
+	E2E_PROGRAMS=build/386 src/test/e2e/vm/test -short '$(if $(filter .,$(RUN)),OneTunnel|$(WORD32),$(RUN))'
 
 packages: go
 	@GO=$(GO) src/packaging/build $(ARCH)
