@@ -23,7 +23,7 @@ import (
 func TestTurnIsBounded(t *testing.T) {
 	const listeners = 3*batches + 2
 	d, _ := started(t, listeners)
-	for _, port := range d.sections[0].config.Ports {
+	for _, port := range d.sections[0].Config.Ports {
 		c, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: host.AsSlice(), Port: int(port)})
 		if err != nil {
 			t.Fatal(err)
@@ -48,7 +48,7 @@ func TestTurnIsBounded(t *testing.T) {
 			var port uint16
 			var address, peer, state, queues string // the last: to send, and received and not read
 			if n, _ := fmt.Sscanf(line, "%d: %8s:%X %s %s %s", &number, &address, &port, &peer, &state, &queues); n == 6 && address == here &&
-				slices.Contains(d.sections[0].config.Ports, port) {
+				slices.Contains(d.sections[0].Config.Ports, port) {
 				each[queues] = true
 			}
 		}

@@ -22,7 +22,7 @@ func (d *Daemon) configured(t *testing.T, text string) {
 	d.use(&whole)
 	d.links.Follow(d.now)
 	d.interfacesChanged()
-	d.moving, d.moveNext = true, 0
+	d.tunnels.MoveAll()
 	d.due(0)
 }
 
@@ -33,7 +33,7 @@ func TestBridgesOfSections(t *testing.T) {
 		"\nconfig bridge 'one'\n\toption interface 'br-one'\n\toption create '1'\n\toption mtu '1281'\n"+
 		"\nconfig client\n\toption uuid 'special'\n\toption bridge 'one'\n")
 	p := d.bring(t, 20000, "plain")
-	l := k.Named(p.name)
+	l := k.Named(p.Interface)
 	m := k.Links[l.Master]
 	if m == nil || m.Name != "digger1446" || m.MTU != 1446 || !l.Isolated || !m.Up || m.Alias != "tunneldigger-broker /run/socket" || len(k.Rules) != 2 || len(k.Addresses) != 1 {
 		t.Fatalf("%+v on %+v, rules %v, addresses %v", l, m, k.Rules, k.Addresses)
@@ -41,11 +41,10 @@ func TestBridgesOfSections(t *testing.T) {
 	d.interfacesChanged()
 	log.await(t, "bridge made interface=digger1446")
 	s := d.bring(t, 20001, "special")
-	if m := k.Links[k.Named(s.name).Master]; m == nil || m.Name != "br-one" || d.first().Unattached != "" {
+	if m := k.Links[k.Named(s.Interface).Master]; m == nil || m.Name != "br-one" || d.first().Unattached != "" {
 		t.Errorf("the client with a section of its own is on %+v", m)
 	}
-	p.want.MTU = 1346
-	d.wish(p)
+	d.tunnels.SetMTU(d.now, p.ID, 1346)
 	if m := k.Links[l.Master]; m == nil || m.Name != "digger1346" {
 		t.Errorf("moved to %+v", m)
 	}
@@ -106,8 +105,8 @@ func TestClientSections(t *testing.T) {
 	d, k, _ := faked(t)
 	d.configured(t, "config client\n\toption uuid 'one'\n\toption tunnel_id '17'\n\toption bandwidth_down '500'\n")
 	p := d.bring(t, 20000, "one")
-	if l := k.Named(p.name); p.id != 17 || l == nil || l.Kbit != 500 {
-		t.Errorf("tunnel %d, %+v", p.id, l)
+	if l := k.Named(p.Interface); p.ID != 17 || l == nil || l.Kbit != 500 {
+		t.Errorf("tunnel %d, %+v", p.ID, l)
 	}
 	k.Tunnels[17], k.Tunnels[18] = true, true
 	d.configured(t, "config client\n\toption uuid 'two'\n\toption tunnel_id '18'\n")

@@ -20,6 +20,7 @@ import (
 	"tunneldigger/src/poll"
 	"tunneldigger/src/status"
 	"tunneldigger/src/survive"
+	"tunneldigger/src/tunnels"
 )
 
 const (
@@ -79,7 +80,7 @@ type Daemon struct {
 	store    *survive.Store
 	control  *control.Server
 	sections []*section // in the order of their numbers
-	ports    ports
+	tunnels  *tunnels.Table
 	poller   *poll.Poller
 	wake     *poll.Wake
 
@@ -105,11 +106,7 @@ type pending struct {
 	stopBy   time.Duration  // when stopping must have ended, 0: not stopping
 	retryAt  time.Duration  // when to look again for missing interfaces, 0: none
 	promptly time.Duration  // until when nothing is left to gather
-	creates  []creation
-	rises    rises
-	moving   bool     // tunnels are being brought to other bridges
-	moveNext int      // the ID from which on
-	upgrade  *upgrade // nil: none is under way
+	upgrade  *upgrade       // nil: none is under way
 }
 
 // turn is what one turn of the loop works with; its slices are kept for the next one.
@@ -123,7 +120,6 @@ type turn struct {
 	event       broker.Event // reused for datagrams
 	letter      user.Mail
 	buffer      [largest]byte
-	padded      [1500]byte
 }
 
 // What an epoll token stands for; the low half is an index or a tunnel ID.
@@ -192,7 +188,7 @@ func (d *Daemon) loop() error {
 			return nil
 		}
 		thick := n > 1 || n == 1 && d.now-last < gather
-		if thick && d.now >= d.promptly && len(d.rises.queue) == 0 {
+		if thick && d.now >= d.promptly && !d.tunnels.Rising() {
 			poll.Nap(gather)
 		}
 	}
@@ -206,16 +202,13 @@ func (d *Daemon) timeout() time.Duration {
 			due, waits = t, true
 		}
 	}
-	if len(d.rises.queue) > 0 {
-		at(d.rises.newcomer + lull)
-	}
 	if d.retryAt != 0 {
 		at(d.retryAt)
 	}
-	if d.moving || d.replied || len(d.creates) > 0 {
+	if d.replied {
 		at(d.now)
 	}
-	for _, room := range [...]interface{ Due() (time.Duration, bool) }{d.links, d.control, d.store, d.lists, d.verifier} {
+	for _, room := range [...]interface{ Due() (time.Duration, bool) }{d.tunnels, d.links, d.control, d.store, d.lists, d.verifier} {
 		if t, ok := room.Due(); ok {
 			at(t)
 		}
@@ -243,9 +236,7 @@ func (d *Daemon) tick() {
 	if d.retryAt != 0 && d.now >= d.retryAt {
 		d.openListeners()
 	}
-	if d.moving {
-		d.moveSome()
-	}
+	d.tunnels.Move(d.now)
 	d.control.Tick(d.now)
 	d.journal.ListsLate(d.now, d.lists.Tick(d.now))
 	d.admit(d.verifier.Tick(d.now))

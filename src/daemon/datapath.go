@@ -1,10 +1,13 @@
 package daemon
 
 import (
+	"net/netip"
+
 	"tunneldigger/src/broker"
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/listen"
 	"tunneldigger/src/poll"
+	"tunneldigger/src/tunnels"
 )
 
 // openDatapath opens what sections have, removes what a killed broker left, and finds
@@ -15,7 +18,7 @@ func (d *Daemon) openDatapath() error {
 		return nil
 	}
 	for _, s := range d.sections {
-		if s.path == datapath.Path(d.carriers.Kernel) {
+		if s.Path == datapath.Path(d.carriers.Kernel) {
 			if err := d.carriers.OpenKernel(); err != nil {
 				return err
 			}
@@ -58,10 +61,10 @@ func (d *Daemon) sweep() error {
 // no tunnel has it.
 func (d *Daemon) free(id uint32) bool {
 	if d.bridges.IsNodes(id) {
-		return d.ports.get(id) == nil
+		return d.tunnels.Get(id) == nil
 	}
 	for _, s := range d.sections {
-		if id-s.config.TunnelIDBase < uint32(s.config.MaxTunnels) && d.ports.get(id) == nil {
+		if id-s.Config.TunnelIDBase < uint32(s.Config.MaxTunnels) && d.tunnels.Get(id) == nil {
 			return true
 		}
 	}
@@ -71,7 +74,7 @@ func (d *Daemon) free(id uint32) bool {
 // stray hands in what came to the socket of a tunnel that is being closed, as a
 // listener's: what strangers sent between bind and connect, and what its peer sent
 // at last, which may be the handshake for its next tunnel.
-func (d *Daemon) stray(listener int, local, from netipAddrPort, data []byte) {
+func (d *Daemon) stray(listener int, local, from netip.AddrPort, data []byte) {
 	if s, n, ok := d.entrance(listener, local); ok {
 		d.later(s, broker.Event{
 			Kind: broker.EventDatagram, Listener: n, Peer: from, Local: local, Data: append([]byte(nil), data...),
@@ -79,26 +82,17 @@ func (d *Daemon) stray(listener int, local, from netipAddrPort, data []byte) {
 	}
 }
 
-// wish tells the data path what a tunnel's interface is to be now.
-func (d *Daemon) wish(p *port) {
-	d.bridges.Fill(&p.want, p.section.config.Name, p.uuid, p.local.Port())
-	d.links.Set(d.now, p.id, p.want)
-}
-
 // interfacesChanged takes in what happened to interfaces.
 func (d *Daemon) interfacesChanged() {
 	events := d.links.Events()
 	for i := range events {
 		ev := &events[i]
-		p := d.ports.get(ev.Tunnel)
 		switch ev.Kind {
 		case datapath.Lost, datapath.Destroyed:
-			if p != nil {
-				d.gone(p, ev.Kind)
-			}
+			d.took(d.tunnels.Gone(ev))
 		case datapath.MTUFailed, datapath.AttachFailed, datapath.LimitFailed:
-			if p != nil {
-				d.journal.Interface(d.now, ev, d.about(p)...)
+			if t := d.tunnels.Get(ev.Tunnel); t != nil {
+				d.journal.Interface(d.now, ev, d.about(t)...)
 			}
 		case datapath.LinkGone:
 			d.deafened(func(l *listen.Set) bool { return l.Gone(ev.Index) })
@@ -111,16 +105,7 @@ func (d *Daemon) interfacesChanged() {
 }
 
 // about is what a line about a tunnel in the data path begins with.
-func (d *Daemon) about(p *port) []any {
-	f := broker.Facts{Tunnel: p.id, Peer: p.peer}
-	return append(d.journal.About(p.section.config.Name, &f), "interface", p.name)
-}
-
-func (d *Daemon) gone(p *port, why datapath.EventKind) {
-	kind := broker.EventLost
-	if why == datapath.Destroyed {
-		kind = broker.EventDestroyed
-		d.ports.byID[p.id] = nil
-	}
-	d.later(p.section, broker.Event{Kind: kind, Tunnel: p.id})
+func (d *Daemon) about(t *tunnels.Tunnel) []any {
+	f := broker.Facts{Tunnel: t.ID, Peer: t.Peer}
+	return append(d.journal.About(t.Section.Config.Name, &f), "interface", t.Interface)
 }

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"tunneldigger/src/datapath/fake"
 	"tunneldigger/src/datapath/kernel"
 	"tunneldigger/src/status"
+	"tunneldigger/src/tunnels"
 )
 
 // faked is a daemon whose loop is the test's, over a kernel that is none.
@@ -24,30 +24,28 @@ func faked(t *testing.T) (*Daemon, *fake.Kernel, *lines) {
 	d, log := started(t, 1)
 	k := fake.New()
 	d.links = datapath.New()
+	d.tunnels = tunnels.New(d.links, d.bridges, d.poller, tokenTunnel)
 	d.links.OpenWith(k.Conn(), k, k.Monitor())
 	d.links.MakeBridges(bridges.Alias("/run/socket"), func(name string) *datapath.Own { return d.bridges.Own(name) })
 	d.carriers = carriers.New(d.links, d.stray, d.wake.Notify)
 	d.carriers.Kernel.OpenWith(kernel.NewMaker(k.L2TP(), k.Conn()))
-	d.sections[0].path = d.carriers.Kernel
+	d.sections[0].Path = d.carriers.Kernel
 	return d, k, log
 }
 
 // bring brings a client's tunnel up.
-func (d *Daemon) bring(t *testing.T, peerPort uint16, uuid string) *port {
+func (d *Daemon) bring(t *testing.T, peerPort uint16, uuid string) (last *tunnels.Tunnel) {
 	t.Helper()
 	d.askFor(peerPort, uuid)
 	d.createSome()
-	d.now += lull
+	d.now += 20 * time.Millisecond
 	if !d.raiseNext() {
 		t.Fatal("nothing is raised")
 	}
-	for _, p := range slices.Backward(d.ports.byID) {
-		if p != nil {
-			return p
-		}
+	for p := d.tunnels.Next(0); p != nil; p = d.tunnels.Next(p.ID + 1) {
+		last = p
 	}
-	t.Fatal("no tunnel")
-	return nil
+	return last
 }
 
 // first is what status has of the first tunnel.
@@ -68,17 +66,16 @@ func TestTunnelsFollowBridgeSections(t *testing.T) {
 	a, b := k.Add("br-a", "bridge", 1446), k.Add("br-b", "bridge", 1300)
 	d.config.Bridges = []config.Bridge{{Interface: "br-a"}, {Interface: "br-b", MTU: 1300, Isolate: true}}
 	p := d.bring(t, 20000, "one")
-	l := k.Named(p.name)
-	if l.Master != a.Index || !l.Up || d.links.State(p.id).Attached != "br-a" {
+	l := k.Named(p.Interface)
+	if l.Master != a.Index || !l.Up || d.links.State(p.ID).Attached != "br-a" {
 		t.Fatalf("%+v", l)
 	}
 	k.Remove(b)
 	d.links.Watch(d.now)
-	p.want.MTU = 1300
-	d.wish(p) // as EffectSetMTU has it
+	d.tunnels.SetMTU(d.now, p.ID, 1300)
 	d.interfacesChanged()
-	if l.Master != 0 || l.MTU != 1300 || d.links.State(p.id).Waits != "br-b" {
-		t.Errorf("%+v, state %+v", l, d.links.State(p.id))
+	if l.Master != 0 || l.MTU != 1300 || d.links.State(p.ID).Waits != "br-b" {
+		t.Errorf("%+v, state %+v", l, d.links.State(p.ID))
 	}
 	log.await(t, "interface gone: tunnels can't be attached interface=br-b")
 	if shown := d.first(); shown.Master != "" || !strings.HasPrefix(shown.Unattached, "waits for br-b") {
@@ -94,9 +91,9 @@ func TestTunnelsFollowBridgeSections(t *testing.T) {
 	}
 	// The section is taken out, another one is for all.
 	d.config.Bridges = d.config.Bridges[:1]
-	d.moving, d.moveNext = true, 0
+	d.tunnels.MoveAll()
 	d.due(0)
-	if l.Master != a.Index || l.Isolated || d.moving {
+	if l.Master != a.Index || l.Isolated || d.tunnels.Moving() {
 		t.Errorf("%+v", l)
 	}
 	d.config.Bridges = []config.Bridge{{Interface: "br-x"}}
@@ -109,15 +106,15 @@ func TestTunnelsFollowBridgeSections(t *testing.T) {
 func TestWishFails(t *testing.T) {
 	d, k, log := faked(t)
 	p := d.bring(t, 20000, "one")
-	l := k.Named(p.name)
+	l := k.Named(p.Interface)
 	k.Fail = func(step string) unix.Errno {
 		if step == "mtu" || step == "limit" {
 			return unix.ENOBUFS
 		}
 		return 0
 	}
-	p.want.MTU, p.want.Kbit = 1300, 500
-	d.wish(p)
+	d.tunnels.SetMTU(d.now, p.ID, 1300)
+	d.tunnels.Shape(d.now, p.ID, 500)
 	d.due(0)
 	log.await(t, "can't change a tunnel's MTU")
 	log.await(t, "can't limit a tunnel's bandwidth")
@@ -133,7 +130,7 @@ func TestDeviceMadeAnew(t *testing.T) {
 	for _, overrun := range []bool{false, true} {
 		d, k, log := faked(t)
 		s := d.sections[0]
-		s.config.Interface = "wan0"
+		s.Config.Interface = "wan0"
 		l := k.Add("wan0", "ppp", 1500)
 		s.listen.Locate(d.links.Index)
 		k.Remove(l)
@@ -151,7 +148,7 @@ func TestDeviceMadeAnew(t *testing.T) {
 	// One that is still there keeps them.
 	d, k, _ := faked(t)
 	s := d.sections[0]
-	s.config.Interface = "wan0"
+	s.Config.Interface = "wan0"
 	k.Add("wan0", "ppp", 1500)
 	s.listen.Locate(d.links.Index)
 	k.Overrun()
@@ -176,7 +173,7 @@ func TestSweepBesideLargeIDs(t *testing.T) {
 		t.Errorf("left are %v", k.Tunnels)
 	}
 	for _, id := range []uint32{1 << 31, 3000000000, ^uint32(0)} {
-		if d.ports.get(id) != nil {
+		if d.tunnels.Get(id) != nil {
 			t.Errorf("a port for %d", id)
 		}
 	}
@@ -186,13 +183,13 @@ func TestSweepBesideLargeIDs(t *testing.T) {
 func TestInterfacesGo(t *testing.T) {
 	d, k, log := faked(t)
 	p := d.bring(t, 20000, "one")
-	l := k.Named(p.name)
+	l := k.Named(p.Interface)
 	k.Remove(l)
 	d.links.Watch(d.now)
 	d.interfacesChanged()
 	d.settle()
 	log.await(t, "the interface or socket is gone")
-	if d.ports.get(p.id) != nil || d.sections[0].core.Holds(p.id) {
-		t.Errorf("the tunnel is there: %s", fmt.Sprint(d.ports.get(p.id)))
+	if d.tunnels.Get(p.ID) != nil || d.sections[0].core.Holds(p.ID) {
+		t.Errorf("the tunnel is there: %s", fmt.Sprint(d.tunnels.Get(p.ID)))
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/broker"
-	"tunneldigger/src/wire"
 )
 
 // carryOut does what a core asked for, in order. It never calls the core: what
@@ -17,29 +16,21 @@ func (d *Daemon) carryOut(s *section) {
 		case broker.EffectSend:
 			d.send(s, e)
 		case broker.EffectCreate:
-			d.creates = append(d.creates, creation{s, *e})
+			d.tunnels.Add(&s.Section, e)
 		case broker.EffectRaise:
-			if p := d.ports.get(e.Tunnel); p != nil {
-				d.raiseLater(p)
-			}
+			d.tunnels.RaiseLater(d.now, e.Tunnel)
 		case broker.EffectDestroy:
 			d.destroy(s, e.Tunnel)
 		case broker.EffectSetMTU:
-			if p := d.ports.get(e.Tunnel); p != nil {
-				p.want.MTU = e.MTU
-				d.wish(p)
-			}
+			d.tunnels.SetMTU(d.now, e.Tunnel, e.MTU)
 		case broker.EffectShape:
-			if p := d.ports.get(e.Tunnel); p != nil {
-				p.want.Kbit = e.Bandwidth
-				d.wish(p)
-			}
+			d.tunnels.Shape(d.now, e.Tunnel, e.Bandwidth)
 		case broker.EffectCount:
 			d.count(s, e.Tunnel)
 		case broker.EffectHook:
 			d.runHook(s, e)
 		case broker.EffectNote:
-			d.journal.Note(d.now, s.config.Name, e)
+			d.journal.Note(d.now, s.Config.Name, e)
 			d.noteStored(e)
 			switch e.Note {
 			case broker.NoteUp, broker.NoteMTU:
@@ -55,21 +46,10 @@ func (d *Daemon) carryOut(s *section) {
 // send sends on a tunnel's socket. That a probe is too large is a result; other
 // failures are counted, and the time-out deals with what lasts.
 func (d *Daemon) send(s *section, e *broker.Effect) {
-	p := d.ports.get(e.Tunnel)
-	if p == nil || p.closing {
-		return
-	}
-	message := e.Message()
-	if e.Size > len(message) {
-		n := copy(d.padded[:], message)
-		clear(d.padded[n:e.Size])
-		message = d.padded[:e.Size]
-	}
-	switch err := s.path.Send(p.id, message); err {
+	switch fits, err := d.tunnels.Send(e.Tunnel, e.Message(), e.Size); err {
 	case nil:
 	case unix.EMSGSIZE:
-		path := len(message) + wire.UDPOverhead(!p.local.Addr().Is4())
-		d.later(s, broker.Event{Kind: broker.EventTooBig, Tunnel: p.id, Size: path - 1})
+		d.later(s, broker.Event{Kind: broker.EventTooBig, Tunnel: e.Tunnel, Size: fits})
 	default:
 		d.sendFailed(s, err)
 	}
@@ -78,7 +58,7 @@ func (d *Daemon) send(s *section, e *broker.Effect) {
 // sendFailed counts that a datagram could not be sent.
 func (d *Daemon) sendFailed(s *section, err error) {
 	d.unsent++
-	d.journal.SendFailed(d.now, s.config.Name, err)
+	d.journal.SendFailed(d.now, s.Config.Name, err)
 }
 
 // count tells the core how many frames have come by a tunnel's interface. A failure is no
@@ -91,17 +71,12 @@ func (d *Daemon) count(s *section, id uint32) {
 
 // destroy has the data path remove a tunnel, in its own time.
 func (d *Daemon) destroy(s *section, id uint32) {
-	p := d.ports.get(id)
-	if p == nil {
+	t := d.tunnels.Get(id)
+	if t == nil {
 		d.later(s, broker.Event{Kind: broker.EventDestroyed, Tunnel: id})
 		return
 	}
-	p.raises = false
-	if fd := s.path.FD(id); fd >= 0 {
-		_ = d.poller.Remove(fd)
-	}
 	d.store.Release(id)
-	p.closing = true
-	s.path.Destroy(id)
+	d.tunnels.Destroy(t)
 	d.interfacesChanged()
 }

@@ -25,7 +25,7 @@ func (d *Daemon) openGate() error {
 func (d *Daemon) followLists(anew bool) {
 	var sections []*config.Broker
 	for _, s := range d.sections {
-		sections = append(sections, s.config)
+		sections = append(sections, s.Config)
 	}
 	d.journal.ListsLate(d.now, d.lists.Follow(d.now, sections, anew))
 	for _, s := range d.sections {
@@ -35,7 +35,7 @@ func (d *Daemon) followLists(anew bool) {
 
 // enforce puts the lists of a section into force.
 func (d *Daemon) enforce(s *section) {
-	allow, deny := d.lists.For(s.config)
+	allow, deny := d.lists.For(s.Config)
 	d.effects = s.core.SetLists(d.now, allow, deny, d.effects[:0])
 	d.carryOut(s)
 	d.settle()
@@ -45,7 +45,7 @@ func (d *Daemon) enforce(s *section) {
 func (d *Daemon) collectLists() {
 	for _, path := range d.lists.Collect(d.now) {
 		for _, s := range d.sections {
-			if s.config.AllowList == path || s.config.DenyList == path {
+			if s.Config.AllowList == path || s.Config.DenyList == path {
 				d.enforce(s)
 			}
 		}
@@ -68,11 +68,11 @@ func (d *Daemon) admit(steps []gate.Step) {
 				Event: e.Hook.String(), Tunnel: e.Tunnel, Program: d.config.Hooks.Program[e.Hook], Timeout: st.Timeout, Asks: true,
 				Tag: hookTag(e), Key: st.Key,
 			}
-			r.Args, r.Env = e.HookFacts(s.config.Name)
+			r.Args, r.Env = e.HookFacts(s.Config.Name)
 			d.hooks.Run(r)
 		default:
 			if st.Late {
-				d.journal.VerifyLate(d.now, s.config.Name, &e.Facts, st.Refused)
+				d.journal.VerifyLate(d.now, s.Config.Name, &e.Facts, st.Refused)
 			}
 			d.hookEnded(s, e.Tunnel, e.Serial, e.Hook, st.Refused)
 		}
@@ -85,7 +85,7 @@ func (d *Daemon) resumeVerify() {
 	d.eachTunnel(func(s *section, t *broker.TunnelInfo) {
 		if t.State == "verifying" {
 			e := broker.Effect{Kind: broker.EffectHook, Hook: config.EventVerify, Facts: t.Facts}
-			d.verifier.Resume(d.now, s.hookKey(e.Serial), s.number, &e)
+			d.verifier.Resume(d.now, s.hookKey(e.Serial), s.Number, &e)
 		}
 	})
 }

@@ -25,7 +25,7 @@ func (d *Daemon) runHook(s *section, e *broker.Effect) {
 	}
 	switch e.Hook {
 	case config.EventVerify:
-		d.admit(d.verifier.Ask(d.now, r.Key, s.number, e))
+		d.admit(d.verifier.Ask(d.now, r.Key, s.Number, e))
 		return
 	case config.EventRateLimit:
 		if d.hooks.Waiting() > maxWaiting {
@@ -36,7 +36,7 @@ func (d *Daemon) runHook(s *section, e *broker.Effect) {
 		d.hookEnded(s, e.Tunnel, e.Serial, e.Hook, false)
 		return
 	}
-	r.Args, r.Env = e.HookFacts(s.config.Name)
+	r.Args, r.Env = e.HookFacts(s.Config.Name)
 	d.hooks.Run(r)
 }
 
@@ -70,7 +70,7 @@ func (d *Daemon) markHook(s *section, id uint32, serial uint64, r *hook.Result) 
 		return // the tunnel goes, or there is none
 	}
 	if info, ok := s.core.Next(id); ok && info.Tunnel == id && info.Serial == serial && info.Stands() {
-		d.marks.Hook(s.number, &info.Facts, r.Event, r.Err)
+		d.marks.Hook(s.Number, &info.Facts, r.Event, r.Err)
 	}
 }
 
@@ -84,7 +84,7 @@ func (s *section) hookKey(serial uint64) uint64 {
 	if serial == 0 {
 		return 0
 	}
-	return serial<<8 | uint64(s.number)
+	return serial<<8 | uint64(s.Number)
 }
 
 func (d *Daemon) hookOwner(key uint64) (*section, uint64) {

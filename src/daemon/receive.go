@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"net/netip"
+
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/broker"
@@ -13,8 +15,8 @@ const (
 	// batches is how many of 32 datagrams a turn takes from listeners: with
 	// many of them under a flood, tunnels would else wait for all of these.
 	batches = 8
-	// maxSilent is how often in a row a socket may say that it has errors and
-	// show none, or nothing but errors, before it is given up.
+	// maxSilent is how often in a row a listener may have nothing but errors
+	// before it is given up.
 	maxSilent = 8
 )
 
@@ -65,7 +67,7 @@ func (d *Daemon) listenerReady(ev *poll.Event) bool {
 		s.silentErrors = 0
 	} else if s.silentErrors++; s.silentErrors > maxSilent {
 		// What nobody can clear would keep the loop busy for ever.
-		d.log.Error("a listening socket has nothing but errors: all of the section are opened anew", "broker", s.config.Name)
+		d.log.Error("a listening socket has nothing but errors: all of the section are opened anew", "broker", s.Config.Name)
 		s.silentErrors = 0
 		s.listen.CloseAll()
 		d.retry(listen.RetryGap)
@@ -74,8 +76,8 @@ func (d *Daemon) listenerReady(ev *poll.Event) bool {
 }
 
 // handshake hands in a datagram that came to a listener, or should have.
-func (d *Daemon) handshake(s *section, listener int, peer, local netipAddrPort, data []byte) {
-	d.promptly, d.rises.newcomer = d.now+prompt, d.now
+func (d *Daemon) handshake(s *section, listener int, peer, local netip.AddrPort, data []byte) {
+	d.promptly, d.tunnels.Newcomer = d.now+prompt, d.now
 	if d.moved {
 		s = d.holder(s, peer, local, data)
 	}
@@ -85,53 +87,30 @@ func (d *Daemon) handshake(s *section, listener int, peer, local netipAddrPort, 
 
 // tunnelReady takes in one datagram of a tunnel's socket, or its errors.
 func (d *Daemon) tunnelReady(ev *poll.Event) {
-	p := d.ports.get(uint32(ev.Token))
-	if p == nil || p.closing {
+	t := d.tunnels.Get(uint32(ev.Token))
+	if t == nil || t.Closing {
 		return
 	}
 	if ev.Error || ev.Hup {
-		d.socketErrors(p)
+		d.took(d.tunnels.Errors(t))
+		d.settle()
 	}
 	if !ev.Readable {
 		return
 	}
-	n, own, from, err := p.section.path.Receive(p.id, d.buffer[:])
+	n, own, from, err := d.tunnels.Receive(t, d.buffer[:])
 	switch {
 	case err == unix.EAGAIN:
 	case err != nil: // a pending error, such as ECONNREFUSED, cleared by this
-		d.silent(p)
-	case own:
-		p.silentErrors = 0
-		d.event = broker.Event{Kind: broker.EventTunnelDatagram, Tunnel: p.id, Data: d.buffer[:n]}
-		d.handle(p.section, &d.event)
-	default:
-		if s, listener, ok := d.entrance(p.listener, p.local); ok {
-			d.handshake(s, listener, from, p.local, d.buffer[:n])
-		}
-	}
-}
-
-// socketErrors empties the error queue of a tunnel's socket. A socket that
-// reports errors but has none to read would keep the loop busy for ever.
-func (d *Daemon) socketErrors(p *port) {
-	mtu, count := sock.DrainErrors(p.section.path.FD(p.id))
-	if count > 0 {
-		p.silentErrors = 0
-	} else {
-		d.silent(p)
-	}
-	if mtu > 0 {
-		d.later(p.section, broker.Event{Kind: broker.EventTooBig, Tunnel: p.id, Size: mtu})
-	}
-	d.settle()
-}
-
-// silent gives a tunnel's socket up that has had nothing but errors for too long.
-func (d *Daemon) silent(p *port) {
-	if p.silentErrors++; p.silentErrors == maxSilent+1 {
-		_ = d.poller.Remove(p.section.path.FD(p.id))
-		d.later(p.section, broker.Event{Kind: broker.EventLost, Tunnel: p.id})
+		d.took(d.tunnels.Silent(t))
 		d.settle()
+	case own:
+		d.event = broker.Event{Kind: broker.EventTunnelDatagram, Tunnel: t.ID, Data: d.buffer[:n]}
+		d.handle(d.section(t.Section.Number), &d.event)
+	default:
+		if s, listener, ok := d.entrance(t.Listener, t.Local); ok {
+			d.handshake(s, listener, from, t.Local, d.buffer[:n])
+		}
 	}
 }
 
@@ -145,18 +124,18 @@ func (d *Daemon) collectMail() {
 	}
 	for n := 0; d.carriers.User.Next(&d.letter, n < maxLetters); n++ {
 		m := &d.letter
-		p := d.ports.get(m.Tunnel)
+		t := d.tunnels.Get(m.Tunnel)
 		switch {
-		case !m.Own || p == nil || p.closing:
+		case !m.Own || t == nil || t.Closing:
 			if s, listener, ok := d.entrance(int(m.Tag), m.Local); ok {
 				d.handshake(s, listener, m.Peer, m.Local, m.Data)
 			}
 		case m.PathMTU > 0:
-			d.event = broker.Event{Kind: broker.EventTooBig, Tunnel: p.id, Size: m.PathMTU}
-			d.handle(p.section, &d.event)
+			d.event = broker.Event{Kind: broker.EventTooBig, Tunnel: t.ID, Size: m.PathMTU}
+			d.handle(d.section(t.Section.Number), &d.event)
 		default:
-			d.event = broker.Event{Kind: broker.EventTunnelDatagram, Tunnel: p.id, Data: m.Data}
-			d.handle(p.section, &d.event)
+			d.event = broker.Event{Kind: broker.EventTunnelDatagram, Tunnel: t.ID, Data: m.Data}
+			d.handle(d.section(t.Section.Number), &d.event)
 		}
 		if n == 2*maxLetters { // the rest has its turn, as all others have
 			d.wake.Notify()

@@ -57,7 +57,7 @@ func TestListenerThatOnlyFails(t *testing.T) {
 	go d.forward(signals)
 	go func() { ended <- d.loop() }()
 	log.await(t, "nothing but errors")
-	r := &running{T: t, log: log, at: &net.UDPAddr{IP: host.AsSlice(), Port: int(d.sections[0].config.Ports[0])}}
+	r := &running{T: t, log: log, at: &net.UDPAddr{IP: host.AsSlice(), Port: int(d.sections[0].Config.Ports[0])}}
 	k := r.dial()
 	for answered := false; !answered; {
 		_, _ = k.Write(wire.AppendCookieRequest(nil))

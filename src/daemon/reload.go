@@ -64,7 +64,7 @@ func (d *Daemon) running() (r reload.Running, sections []*section) {
 		case s.leaving:
 			r.Leaving++
 		default:
-			r.Sections = append(r.Sections, s.config)
+			r.Sections = append(r.Sections, s.Config)
 			sections = append(sections, s)
 		}
 	}
@@ -74,7 +74,7 @@ func (d *Daemon) running() (r reload.Running, sections []*section) {
 // named finds a section that is in the configuration.
 func (d *Daemon) named(name string) *section {
 	for _, s := range d.sections {
-		if !s.leaving && s.config.Name == name {
+		if !s.leaving && s.Config.Name == name {
 			return s
 		}
 	}
@@ -125,7 +125,7 @@ func (d *Daemon) apply(next *reload.Plan, before []*section) string {
 		}
 		s := before[of]
 		s.listen.Reconfigure(b)
-		s.config = b
+		s.Config = b
 		d.effects = s.core.Reconfigure(d.now, *b, d.coreOptions(s, most[i]), d.effects[:0])
 		d.carryOut(s)
 		d.settle()
@@ -141,7 +141,7 @@ func (d *Daemon) apply(next *reload.Plan, before []*section) string {
 			continue
 		}
 		for _, why := range s.listen.Waits() {
-			fmt.Fprintf(&said, "broker '%s' waits to listen: %s\n", s.config.Name, why)
+			fmt.Fprintf(&said, "broker '%s' waits to listen: %s\n", s.Config.Name, why)
 		}
 	}
 	d.askAnew()
@@ -150,7 +150,7 @@ func (d *Daemon) apply(next *reload.Plan, before []*section) string {
 		d.links.Follow(d.now)
 		d.interfacesChanged()
 		d.judgeAll(true)
-		d.moving, d.moveNext = true, 0
+		d.tunnels.MoveAll()
 	}
 	if said.Len() == 0 {
 		d.log.Info("reloaded, nothing has changed")
@@ -161,13 +161,16 @@ func (d *Daemon) apply(next *reload.Plan, before []*section) string {
 }
 
 // use has a configuration in force from now on.
-func (d *Daemon) use(c *config.Config) { d.config, d.bridges = c, bridges.New(c) }
+func (d *Daemon) use(c *config.Config) {
+	d.config, d.bridges = c, bridges.New(c)
+	d.tunnels.Follow(d.bridges)
+}
 
 // leave begins to take a section out: its tunnels are closed as when stopping.
 func (d *Daemon) leave(s *section) {
 	s.leaving = true
 	s.listen.Leave()
-	d.log.Info("closing the tunnels of a removed section", "broker", s.config.Name, "tunnels", s.core.Tunnels())
+	d.log.Info("closing the tunnels of a removed section", "broker", s.Config.Name, "tunnels", s.core.Tunnels())
 	d.handle(s, &broker.Event{Kind: broker.EventRemove})
 }
 
@@ -177,7 +180,7 @@ func (d *Daemon) vanish() {
 	for _, s := range d.sections {
 		if s.leaving && s.core.Tunnels() == 0 {
 			d.serial = max(d.serial, s.core.Serial())
-			d.log.Info("section gone", "broker", s.config.Name)
+			d.log.Info("section gone", "broker", s.Config.Name)
 			continue
 		}
 		d.sections[stay] = s

@@ -20,11 +20,11 @@ func (d *Daemon) remake(left []survive.Left) {
 	for _, s := range d.sections {
 		var records [][]byte
 		why := survive.LostMisfit
-		if d.now-alive >= s.config.TunnelTimeout {
+		if d.now-alive >= s.Config.TunnelTimeout {
 			why = survive.LostOld
 		}
 		for i := range left {
-			if l := &left[i]; l.Record != nil && l.Section == s.config.Name {
+			if l := &left[i]; l.Record != nil && l.Section == s.Config.Name {
 				records = append(records, l.Record)
 				delete(lost, l.ID)
 			}

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
 	"tunneldigger/src/datapath/carriers"
@@ -26,7 +25,7 @@ func (d *Daemon) commandStatus(c *control.Conn, args []string) {
 			if counters == nil && d.links.Count() > 0 {
 				counters, _ = link.OpenCounters(deviceFile)
 			}
-			return counters != nil && counters.Next(d.counted)
+			return counters != nil && counters.Next(d.tunnels.Count)
 		},
 	})
 	if err != nil {
@@ -40,33 +39,26 @@ func (d *Daemon) commandStatus(c *control.Conn, args []string) {
 	})
 }
 
-// counted takes in what passed an interface.
-func (d *Daemon) counted(name []byte, t link.Traffic) {
-	if p := d.ports.get(broker.TunnelOf(name)); p != nil && p.name == string(name) {
-		p.traffic = status.Traffic(t)
-	}
-}
-
 // shown gives the next tunnel as status shows it; false: there is none.
 func (d *Daemon) shown(t *status.Tunnel, at status.Place) (next status.Place, ok bool) {
 	for _, s := range d.sections {
-		if s.number > at.Section {
-			at = status.Place{Section: s.number}
+		if s.Number > at.Section {
+			at = status.Place{Section: s.Number}
 		}
 		info, ok := s.core.Next(at.ID)
-		if !ok || s.number < at.Section {
+		if !ok || s.Number < at.Section {
 			continue
 		}
-		*t = status.Tunnel{TunnelInfo: info, Now: d.now, Section: s.config.Name, Hidden: !d.config.Log.Addresses}
+		*t = status.Tunnel{TunnelInfo: info, Now: d.now, Section: s.Config.Name, Hidden: !d.config.Log.Addresses}
 		t.UUID = d.journal.UUID(t.UUID)
-		if p := d.ports.get(info.Tunnel); p != nil && p.section == s {
-			st := d.links.State(p.id)
-			t.Master, t.Traffic = st.Attached, p.traffic
+		if p := d.tunnels.Get(info.Tunnel); p != nil && p.Section == &s.Section {
+			st := d.links.State(p.ID)
+			t.Master, t.Traffic = st.Attached, status.Traffic(p.Traffic)
 			if st.Waits != "" && info.State == "up" {
 				t.Unattached = strings.TrimSuffix("waits for "+st.Waits+": "+st.Failed, ": ")
 			}
 		}
-		d.marks.Show(s.number, t)
+		d.marks.Show(s.Number, t)
 		at.ID = info.Tunnel + 1
 		return at, true
 	}
@@ -91,14 +83,14 @@ func (d *Daemon) report() status.Report {
 	for _, s := range d.sections {
 		on, rate := s.core.Draining()
 		section := status.Section{
-			Name: s.config.Name, Interface: strings.TrimPrefix(s.config.Interface, config.NoDevice), Datapath: carriers.Word(s.path), WaitsFor: s.listen.Missing(),
+			Name: s.Config.Name, Interface: strings.TrimPrefix(s.Config.Interface, config.NoDevice), Datapath: carriers.Word(s.Path), WaitsFor: s.listen.Missing(),
 			Tunnels: s.core.Tunnels(), Limit: s.core.Limit(), Queued: s.core.Waiting(), Draining: on, CloseRate: rate, Stats: s.core.Stats(),
 			Limits: s.core.Limits(d.now),
 		}
 		if !s.leaving {
 			section.Listeners = s.listen.Report()
 		}
-		section.Unattached, section.HookFailed = d.marks.Count(s.number)
+		section.Unattached, section.HookFailed = d.marks.Count(s.Number)
 		section.UnattachedTotal = s.loosened
 		section.Refusals = s.refusals.Shown(d.now, d.journal.UUID, d.config.Log.Addresses)
 		r.Sections = append(r.Sections, section)

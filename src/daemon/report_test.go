@@ -16,8 +16,10 @@ import (
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
+	"tunneldigger/src/datapath"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/status"
+	"tunneldigger/src/tunnels"
 	"tunneldigger/src/wire"
 )
 
@@ -167,10 +169,12 @@ func crowded(t testing.TB, n int) *Daemon {
 		d.effects = s.core.Handle(d.now, &ev, d.effects[:0])
 		id := d.effects[0].Tunnel
 		d.effects = s.core.Handle(d.now, &broker.Event{Kind: broker.EventCreated, Tunnel: id, Up: true}, d.effects[:0])
-		p := &port{id: id, section: s, name: fmt.Sprintf("l2tp%d-%d", id, id)}
-		d.ports.add(p)
-		d.links.Add(p.request(), int(id))
-		fmt.Fprintf(&lines, "%s: %d 1 0 0 0 0 0 0 %d 4 0 0 0 0 0 0\n", p.name, 1000000+int(id), 2000000+int(id))
+		p := &tunnels.Tunnel{ID: id, Section: &s.Section, Interface: fmt.Sprintf("l2tp%d-%d", id, id)}
+		if err := d.tunnels.Inherit(d.now, p, &broker.TunnelInfo{}, -1, datapath.Known{}); err != nil {
+			t.Fatal(err)
+		}
+		d.links.Add(&datapath.Request{ID: id, Interface: p.Interface}, int(id))
+		fmt.Fprintf(&lines, "%s: %d 1 0 0 0 0 0 0 %d 4 0 0 0 0 0 0\n", p.Interface, 1000000+int(id), 2000000+int(id))
 	}
 	old := deviceFile
 	t.Cleanup(func() { deviceFile = old })
@@ -227,9 +231,7 @@ func TestStatusWhileTunnelsGo(t *testing.T) {
 		text = append(text, piece...)
 		for id := uint32(100); id < 400; id += 3 {
 			d.sections[0].core.Handle(d.now, &broker.Event{Kind: broker.EventLost, Tunnel: id}, nil)
-			if p := d.ports.get(id); p != nil {
-				d.ports.byID[p.id] = nil
-			}
+			d.tunnels.Gone(&datapath.Event{Kind: datapath.Destroyed, Tunnel: id})
 		}
 	}
 	var w written

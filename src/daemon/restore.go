@@ -15,6 +15,7 @@ import (
 	"tunneldigger/src/sock"
 	"tunneldigger/src/successor"
 	"tunneldigger/src/survive"
+	"tunneldigger/src/tunnels"
 )
 
 // restore takes the place of makeSections: it makes the sections and ports that
@@ -25,7 +26,10 @@ func (d *Daemon) restore(c *successor.Past, record string) error {
 	d.store = survive.ResumeStore(d.log, c.State, record)
 	d.lastInterfaces()
 	d.hooksRun, d.unsent = hook.Counts{Ended: c.Ended, Failed: c.Failed}, c.Unsent
-	d.moved, d.moving, d.confined = c.Moved, c.Moving, c.Confined
+	d.moved, d.confined = c.Moved, c.Confined
+	if c.Moving {
+		d.tunnels.MoveAll()
+	}
 	most := d.shares()
 	for i := range c.Sections {
 		if c.Configs[i] == nil {
@@ -122,9 +126,9 @@ func (d *Daemon) restoreUnborn(keys []uint64) {
 // restorePort takes over one tunnel, or closes its socket if nobody has the
 // tunnel.
 func (d *Daemon) restorePort(c *survive.Tunnel) {
-	p := &port{id: c.ID, section: d.section(c.Section), listener: c.Listener, peer: c.Peer, local: c.Local, name: c.Interface}
-	if p.section == nil || !p.section.core.Holds(p.id) || d.ports.get(p.id) != nil {
-		d.store.Release(p.id)
+	s := d.section(c.Section)
+	if s == nil || !s.core.Holds(c.ID) || d.tunnels.Get(c.ID) != nil {
+		d.store.Release(c.ID)
 		if c.FD >= 0 {
 			_ = unix.Close(c.FD)
 		}
@@ -134,30 +138,27 @@ func (d *Daemon) restorePort(c *survive.Tunnel) {
 		unix.CloseOnExec(c.FD)
 	}
 	if c.NeverUp {
-		p.section.core.NeverUp(p.id)
+		s.core.NeverUp(c.ID)
 	}
-	info, _ := p.section.core.Next(p.id)
+	info, _ := s.core.Next(c.ID)
 	if c.HookFailed != "" {
 		d.marks.Restore(c.Section, &info.Facts, c.HookFailed)
 	}
-	d.ports.add(p)
-	d.inherit(p, &info, c.FD, datapath.Known{Is: datapath.Want{Bridge: c.Master, Isolated: c.Isolated}, Sure: true, Failed: c.Unsettled})
-	if err := d.listen(p); err != nil {
-		d.log.Error("a tunnel's socket was lost", append(d.about(p), "error", err)...)
-		d.later(p.section, broker.Event{Kind: broker.EventLost, Tunnel: p.id})
+	t := &tunnels.Tunnel{ID: c.ID, Section: &s.Section, Listener: c.Listener, Peer: c.Peer, Local: c.Local, Interface: c.Interface}
+	known := datapath.Known{Is: datapath.Want{Bridge: c.Master, Isolated: c.Isolated}, Sure: true, Failed: c.Unsettled}
+	if err := d.tunnels.Inherit(d.now, t, &info, c.FD, known); err != nil {
+		d.log.Error("a tunnel's socket was lost", append(d.about(t), "error", err)...)
+		d.later(s, broker.Event{Kind: broker.EventLost, Tunnel: c.ID})
 	}
-	if info.Answered() {
-		d.raiseLater(p)
-	}
-	if !d.store.Stored(p.id) {
-		d.store.Keep(p.id)
+	if !d.store.Stored(c.ID) {
+		d.store.Keep(c.ID)
 	}
 }
 
 // miss tells the cores of tunnels that no socket came for.
 func (d *Daemon) miss() {
 	d.eachTunnel(func(s *section, t *broker.TunnelInfo) {
-		if p := d.ports.get(t.Tunnel); p != nil && p.section == s {
+		if end := d.tunnels.Get(t.Tunnel); end != nil && end.Section == &s.Section {
 			return
 		}
 		// Which of them counts depends on the state.

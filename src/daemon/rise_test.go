@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -56,9 +57,9 @@ func (r *rising) state(id uint32) string {
 
 // raised are the MTUs of interfaces that are up.
 func (r *rising) raised() (mtus []int) {
-	for _, p := range r.ports.byID {
-		if p != nil && r.kernel.Named(p.name) != nil && r.kernel.Named(p.name).Up {
-			mtus = append(mtus, r.kernel.Named(p.name).MTU)
+	for t := r.tunnels.Next(0); t != nil; t = r.tunnels.Next(t.ID + 1) {
+		if l := r.kernel.Named(t.Interface); l != nil && l.Up {
+			mtus = append(mtus, l.MTU)
 		}
 	}
 	return mtus
@@ -88,11 +89,11 @@ func TestRise(t *testing.T) {
 	e.Tunnel, e.MTU = 100, 1400
 	r.effects = append(r.effects[:0], e)
 	r.carryOut(r.sections[0])
-	r.rises.newcomer = r.now
+	r.tunnels.Newcomer = r.now
 	if r.raiseNext() {
 		t.Error("raised although a newcomer was here")
 	}
-	r.now += lull
+	r.now += 20 * time.Millisecond
 	if !r.raiseNext() || !slices.Equal(r.raised(), []int{1400}) || r.state(100) != "up" || r.raiseNext() {
 		t.Errorf("raised %v, state %s", r.raised(), r.state(100))
 	}
@@ -105,8 +106,8 @@ func TestRise(t *testing.T) {
 func TestRiseOverdue(t *testing.T) {
 	r := newRising(t)
 	r.come("a", 20000, 100)
-	r.now += overdue
-	r.rises.newcomer = r.now
+	r.now += time.Second
+	r.tunnels.Newcomer = r.now
 	if !r.raiseNext() {
 		t.Error("still waiting")
 	}
@@ -117,7 +118,7 @@ func TestRiseOfNothing(t *testing.T) {
 	r := newRising(t)
 	r.come("a", 20000, 100)
 	r.handle(r.sections[0], &broker.Event{Kind: broker.EventKick, Tunnel: 100})
-	r.now += lull
+	r.now += 20 * time.Millisecond
 	if r.raiseNext() || len(r.raised()) != 0 || !r.hooks.Idle() {
 		t.Errorf("raised %v", r.raised())
 	}
@@ -133,11 +134,11 @@ func TestRiseFails(t *testing.T) {
 		return 0
 	}
 	r.come("a", 20000, 100)
-	r.now += lull
+	r.now += 20 * time.Millisecond
 	if !r.raiseNext() || r.state(100) != "destroying" {
 		t.Errorf("state %s", r.state(100))
 	}
-	if state := r.come("b", 20001, 101); state != "" || r.ports.get(101) != nil {
+	if state := r.come("b", 20001, 101); state != "" || r.tunnels.Get(101) != nil {
 		t.Errorf("a client was answered before its tunnel was raised: %s", state)
 	}
 	r.kernel.Fail = nil

@@ -13,6 +13,7 @@ import (
 	"tunneldigger/src/poll"
 	"tunneldigger/src/sock"
 	"tunneldigger/src/status"
+	"tunneldigger/src/tunnels"
 )
 
 // maxRetired is how many batches of 32 datagrams a closing listener's mail may be.
@@ -20,12 +21,10 @@ const maxRetired = 64
 
 // section is one broker section: its core and its listeners.
 type section struct {
-	number  int
-	config  *config.Broker
+	tunnels.Section
 	core    *broker.Broker
 	listen  *listen.Set
-	leaving bool          // it was taken out of the configuration
-	path    datapath.Path // of its tunnels
+	leaving bool // it was taken out of the configuration
 
 	refusals     status.Refusals
 	loosened     uint64 // tunnels that no bridge section fitted, so far
@@ -34,7 +33,7 @@ type section struct {
 
 // newSection makes a section without a core, which listens nowhere.
 func (d *Daemon) newSection(number int, c *config.Broker, path datapath.Path) *section {
-	return &section{number: number, config: c, path: path, listen: listen.New(number, c, func(l listen.Listener) {
+	return &section{Section: tunnels.Section{Number: number, Config: c, Path: path}, listen: listen.New(number, c, func(l listen.Listener) {
 		if own, ours := l.(*sock.Listener); ours {
 			_ = d.poller.Remove(own.FD())
 		}
@@ -44,7 +43,7 @@ func (d *Daemon) newSection(number int, c *config.Broker, path datapath.Path) *s
 // section is the one of a number, nil: there is none.
 func (d *Daemon) section(number int) *section {
 	for _, s := range d.sections {
-		if s.number == number {
+		if s.Number == number {
 			return s
 		}
 	}
@@ -54,13 +53,13 @@ func (d *Daemon) section(number int) *section {
 // place puts a section among the others.
 func (d *Daemon) place(s *section) {
 	d.sections = append(d.sections, s)
-	for i := len(d.sections) - 1; i > 0 && d.sections[i-1].number > s.number; i-- {
+	for i := len(d.sections) - 1; i > 0 && d.sections[i-1].Number > s.Number; i-- {
 		d.sections[i-1], d.sections[i] = s, d.sections[i-1]
 	}
 }
 
 // user reports whether the program carries the section's frames.
-func (s *section) user() bool { return carriers.IsUser(s.path) }
+func (s *section) user() bool { return carriers.IsUser(s.Path) }
 
 // listener finds a listener and its section by the listener's number; stays: it is not
 // about to be closed.
@@ -78,11 +77,7 @@ func (d *Daemon) portsInUse() map[uint16]bool {
 	for _, s := range d.sections {
 		s.listen.Ports(ours)
 	}
-	for _, p := range d.ports.byID {
-		if p != nil {
-			ours[p.local.Port()] = true
-		}
-	}
+	d.tunnels.Ports(ours)
 	return ours
 }
 
@@ -94,12 +89,12 @@ func (d *Daemon) openListeners() {
 		if s.leaving {
 			continue
 		}
-		name := s.config.Name
+		name := s.Config.Name
 		news := s.listen.Open(&listen.Host{
 			Ready: func() error { return d.bridges.Ready(d.now, d.links, name) }, Ours: d.portsInUse, Index: d.links.Index,
 			Open: func(at netip.AddrPort, number uint32) (listen.Listener, error) { return d.openListener(s, at, number) }, Look: &look,
 		})
-		d.journal.Listens(name, s.config.Interface, s.listen.Len(), &news)
+		d.journal.Listens(name, s.Config.Interface, s.listen.Len(), &news)
 		if after := s.listen.Again(); after != 0 {
 			d.retry(after)
 		}
@@ -116,13 +111,13 @@ func (d *Daemon) retry(after time.Duration) {
 // openListener opens the sockets of a place; the loop, or the path, reads them.
 func (d *Daemon) openListener(s *section, at netip.AddrPort, number uint32) (listen.Listener, error) {
 	if s.user() {
-		l, err := d.carriers.User.Listen(at, s.config.Interface, number)
+		l, err := d.carriers.User.Listen(at, s.Config.Interface, number)
 		if err != nil { // and no listener that is not nil
 			return nil, err
 		}
 		return l, nil
 	}
-	l, err := sock.Listen(at, s.config.Interface)
+	l, err := sock.Listen(at, s.Config.Interface)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +157,7 @@ func (d *Daemon) retire(s *section, number uint32) {
 func (d *Daemon) deafened(gone func(*listen.Set) bool) {
 	for _, s := range d.sections {
 		if gone(s.listen) {
-			d.log.Warn("interface gone", "broker", s.config.Name, "interface", s.config.Interface)
+			d.log.Warn("interface gone", "broker", s.Config.Name, "interface", s.Config.Interface)
 			d.retry(listen.RetryGap)
 		}
 	}

@@ -1,6 +1,9 @@
 package daemon
 
-import "tunneldigger/src/broker"
+import (
+	"tunneldigger/src/broker"
+	"tunneldigger/src/tunnels"
+)
 
 // queued is an event that came up while effects were carried out.
 type queued struct {
@@ -19,6 +22,46 @@ func (d *Daemon) handle(s *section, ev *broker.Event) {
 // hands it in.
 func (d *Daemon) later(s *section, ev broker.Event) {
 	d.queue = append(d.queue, queued{s, ev})
+}
+
+// took takes in what came of a tunnel.
+func (d *Daemon) took(r tunnels.Result) {
+	if r.Event.Kind == 0 {
+		return
+	}
+	s := d.section(r.Section.Number)
+	if r.Err != nil {
+		info, _ := s.core.Next(r.Event.Tunnel)
+		d.journal.SetupFailed(d.now, s.Config.Name, &info.Facts, r.Err)
+	}
+	d.later(s, r.Event)
+}
+
+// createSome makes some of the tunnels that wait for it, and then tells their clients.
+func (d *Daemon) createSome() {
+	made := d.tunnels.Make(d.now)
+	for i := range made {
+		d.took(made[i])
+	}
+	if d.settle(); len(made) > 0 {
+		d.tunnels.Newcomer = d.now // which has moved on by the time that it took
+	}
+}
+
+// createAll makes all that wait, where the next step needs the books in order.
+func (d *Daemon) createAll() {
+	for d.tunnels.Waiting() > 0 {
+		d.createSome()
+	}
+}
+
+// raiseNext brings up the interface of the tunnel that has waited for the longest, unless
+// newcomers go first; it reports whether it did.
+func (d *Daemon) raiseNext() bool {
+	r, ok := d.tunnels.Raise(d.now)
+	d.took(r)
+	d.settle()
+	return ok
 }
 
 func (d *Daemon) settle() {

@@ -23,6 +23,7 @@ import (
 	"tunneldigger/src/resources"
 	"tunneldigger/src/successor"
 	"tunneldigger/src/survive"
+	"tunneldigger/src/tunnels"
 )
 
 // spareFiles is how many descriptors a process needs beside its tunnels':
@@ -132,6 +133,7 @@ func (d *Daemon) makeSections(r *survive.Record) (left []survive.Left, err error
 // process can be given to. none is for load tests of the control plane.
 func (d *Daemon) makeDatapath(none bool, socket string) error {
 	d.links = datapath.New()
+	d.tunnels = tunnels.New(d.links, d.bridges, d.poller, tokenTunnel)
 	if none {
 		d.carriers = carriers.NewNone(d.links, d.stray)
 		return nil
@@ -146,12 +148,12 @@ func (d *Daemon) tellDatapath(s *section) {
 	switch {
 	case !s.user():
 		if d.carriers.None == nil {
-			d.log.Info("the kernel carries the frames", "broker", s.config.Name)
+			d.log.Info("the kernel carries the frames", "broker", s.Config.Name)
 		}
-	case s.config.Datapath == config.DatapathUser:
-		d.log.Info("the broker carries the frames itself", "broker", s.config.Name)
+	case s.Config.Datapath == config.DatapathUser:
+		d.log.Info("the broker carries the frames itself", "broker", s.Config.Name)
 	default:
-		d.log.Warn("the broker carries the frames itself: with the kernel it would be faster", "broker", s.config.Name, "error", d.carriers.Lacks())
+		d.log.Warn("the broker carries the frames itself: with the kernel it would be faster", "broker", s.Config.Name, "error", d.carriers.Lacks())
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/listen"
 	"tunneldigger/src/survive"
+	"tunneldigger/src/tunnels"
 )
 
 // lastInterfaces has TAP interfaces outlive the process where it leaves a record of
@@ -22,7 +23,7 @@ func (d *Daemon) reopen(left []survive.Left) []survive.Left {
 	for i := range left {
 		l := &left[i]
 		name, ok := broker.Adoptable(l.Record)
-		if s := d.named(l.Section); l.FD < 0 && ok && s != nil && s.user() && d.now-d.store.Alive() < s.config.TunnelTimeout {
+		if s := d.named(l.Section); l.FD < 0 && ok && s != nil && s.user() && d.now-d.store.Alive() < s.Config.TunnelTimeout {
 			l.FD = d.carriers.User.Reopen(name)
 		}
 	}
@@ -48,7 +49,7 @@ func (d *Daemon) adoptStored(left []survive.Left) (others []survive.Left) {
 	for _, s := range d.sections {
 		var records [][]byte
 		for i := range left {
-			if left[i].FD >= 0 && left[i].Section == s.config.Name {
+			if left[i].FD >= 0 && left[i].Section == s.Config.Name {
 				records = append(records, left[i].Record)
 			}
 		}
@@ -63,12 +64,10 @@ func (d *Daemon) adoptStored(left []survive.Left) (others []survive.Left) {
 				continue
 			}
 			delete(byID, id)
-			p := &port{
-				id: id, section: s, listener: s.number * listen.Max, peer: info.Peer, local: info.Local, name: info.Interface(),
+			t := &tunnels.Tunnel{
+				ID: id, Section: &s.Section, Listener: s.Number * listen.Max, Peer: info.Peer, Local: info.Local, Interface: info.Interface(),
 			}
-			d.ports.add(p)
-			d.inherit(p, &info, l.FD, datapath.Known{})
-			if err := d.listen(p); err != nil {
+			if err := d.tunnels.Inherit(d.now, t, &info, l.FD, datapath.Known{}); err != nil {
 				d.later(s, broker.Event{Kind: broker.EventLost, Tunnel: id})
 			}
 			d.later(s, broker.Event{Kind: broker.EventAdopted, Tunnel: id})
@@ -91,24 +90,6 @@ func isSocket(fd int) bool {
 	return err == nil
 }
 
-// inherit gives the data path a tunnel of an earlier process, with its socket and
-// what is known; the rest is as the core has it. Where the configuration
-// is another one now, the tunnel follows it.
-func (d *Daemon) inherit(p *port, info *broker.TunnelInfo, fd int, k datapath.Known) {
-	p.uuid = info.UUID
-	p.want.MTU, p.want.Kbit = info.MTU, info.Bandwidth
-	p.closing = fd < 0
-	k.Up, k.Closing = !info.Answered(), p.closing
-	if k.Up {
-		k.Is.MTU, k.Is.Kbit = info.MTU, info.Bandwidth
-	}
-	r := p.request()
-	r.Session, r.PeerID, r.PeerSession = info.Session, info.PeerTunnel, info.PeerSession
-	p.section.path.Adopt(r, fd)
-	d.links.Inherit(r, k)
-	d.wish(p)
-}
-
 // noteStored keeps the store in step with what a core says.
 func (d *Daemon) noteStored(e *broker.Effect) {
 	switch e.Note {
@@ -120,12 +101,12 @@ func (d *Daemon) noteStored(e *broker.Effect) {
 // lookStored gives what the store is to keep of a tunnel.
 func (d *Daemon) lookStored(id uint32) (name string, record []byte, fd int) {
 	fd = -1
-	if p := d.ports.get(id); p != nil && !p.closing {
-		fd = p.section.path.Keep(id)
+	if t := d.tunnels.Get(id); t != nil && !t.Closing {
+		fd = t.Section.Path.Keep(id)
 	}
 	for _, s := range d.sections {
 		if s.core.Holds(id) {
-			return s.config.Name, s.core.AppendTunnel(nil, id), fd
+			return s.Config.Name, s.core.AppendTunnel(nil, id), fd
 		}
 	}
 	return "", nil, fd

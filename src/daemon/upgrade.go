@@ -95,7 +95,7 @@ func (d *Daemon) collectUpgrade() {
 // replace puts the new program into the place of this one: it comes back only
 // when that fails.
 func (d *Daemon) replace(u *upgrade) error {
-	for first := true; first || len(d.creates) > 0 || d.verifier.Waiting() > 0; first = false {
+	for first := true; first || d.tunnels.Waiting() > 0 || d.verifier.Waiting() > 0; first = false {
 		d.admit(d.verifier.AskAll(d.now))
 		d.settle()
 		d.createAll()

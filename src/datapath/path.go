@@ -16,7 +16,8 @@ var (
 
 // Request is a tunnel to be made.
 type Request struct {
-	ID, PeerID           uint32 // of the tunnel; ID, 1–65535, is this side's name for it everywhere
+	_                    [0]func() // not to be compared: that would be code for nothing
+	ID, PeerID           uint32    // of the tunnel; ID, 1–65535, is this side's name for it everywhere
 	Session, PeerSession uint32
 	Interface            string         // at most 15 bytes
 	Local, Peer          netip.AddrPort // of the UDP conversation

@@ -2,36 +2,17 @@ package daemon
 
 import "tunneldigger/src/broker"
 
-// movesATurn is how many tunnels a turn brings to other bridges: keepalives and
-// handshakes go on between.
-const movesATurn = 32
-
-// moveSome goes on with bringing tunnels where the bridge sections want them.
-func (d *Daemon) moveSome() {
-	for range movesATurn {
-		for d.moveNext < len(d.ports.byID) && d.ports.byID[d.moveNext] == nil {
-			d.moveNext++
-		}
-		if d.moveNext >= len(d.ports.byID) {
-			d.moving = false
-			return
-		}
-		d.wish(d.ports.byID[d.moveNext])
-		d.moveNext++
-	}
-}
-
 // judge marks a tunnel that no bridge section fits, or takes the mark away. counts
 // is whether such a tunnel counts, as one that was not counted before.
 func (d *Daemon) judge(s *section, f *broker.Facts, counts bool) {
-	fresh, say := d.marks.Loose(s.number, f, !s.leaving && d.bridges.Loose(s.config.Name, f), counts)
+	fresh, say := d.marks.Loose(s.Number, f, !s.leaving && d.bridges.Loose(s.Config.Name, f), counts)
 	if !fresh {
 		return
 	}
 	s.loosened++
 	if say {
 		d.log.Warn("no bridge section fits tunnels like this one: they are attached to nothing; give one section no option mtu, or add one",
-			"broker", s.config.Name, "mtu", f.MTU, "port", f.Local.Port(), "tunnel", f.Tunnel)
+			"broker", s.Config.Name, "mtu", f.MTU, "port", f.Local.Port(), "tunnel", f.Tunnel)
 	}
 }
 
