@@ -13,7 +13,7 @@ import (
 	"tunneldigger/src/datapath/carriers"
 	"tunneldigger/src/datapath/user"
 	"tunneldigger/src/gate"
-	"tunneldigger/src/hook"
+	"tunneldigger/src/hook/events"
 	"tunneldigger/src/journal"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/notify"
@@ -74,9 +74,8 @@ type Daemon struct {
 	carriers *carriers.Carriers
 	links    *datapath.Interfaces
 	jar      *cookie.Jar
-	hooks    *hook.Runner
+	hooks    *events.Hooks
 	lists    *gate.Lists
-	verifier *gate.Verifier
 	store    *survive.Store
 	control  *control.Server
 	sections []*section // in the order of their numbers
@@ -94,9 +93,8 @@ type history struct {
 	started  time.Duration // when it began
 	serial   uint64        // the largest that a tunnel of a section that is gone had
 	unsent   uint64        // datagrams that could not be sent
-	hooksRun hook.Counts
-	confined bool // hooks can't have more rights than the broker, for good
-	moved    bool // sections have given up addresses where tunnels stand
+	confined bool          // hooks can't have more rights than the broker, for good
+	moved    bool          // sections have given up addresses where tunnels stand
 }
 
 // pending is what is under way, over more turns than one.
@@ -169,7 +167,8 @@ func (d *Daemon) loop() error {
 			case tokenWake:
 				d.wake.Drain()
 				d.collectSignals()
-				d.collectHooks()
+				d.heard(d.hooks.Done(d.now))
+				d.settle()
 				d.collectLists()
 				d.collectUpgrade()
 				d.collectMail()
@@ -208,7 +207,7 @@ func (d *Daemon) timeout() time.Duration {
 	if d.replied {
 		at(d.now)
 	}
-	for _, room := range [...]interface{ Due() (time.Duration, bool) }{d.tunnels, d.links, d.control, d.store, d.lists, d.verifier} {
+	for _, room := range [...]interface{ Due() (time.Duration, bool) }{d.tunnels, d.links, d.control, d.store, d.lists, d.hooks} {
 		if t, ok := room.Due(); ok {
 			at(t)
 		}
@@ -239,7 +238,7 @@ func (d *Daemon) tick() {
 	d.tunnels.Move(d.now)
 	d.control.Tick(d.now)
 	d.journal.ListsLate(d.now, d.lists.Tick(d.now))
-	d.admit(d.verifier.Tick(d.now))
+	d.heard(d.hooks.Tick(d.now))
 	d.settle()
 	d.flush() // what costs least goes first
 	d.createSome()

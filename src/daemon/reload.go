@@ -144,7 +144,7 @@ func (d *Daemon) apply(next *reload.Plan, before []*section) string {
 			fmt.Fprintf(&said, "broker '%s' waits to listen: %s\n", s.Config.Name, why)
 		}
 	}
-	d.askAnew()
+	d.hooks.Reload(&d.config.Hooks)
 	d.followLists(true)
 	if others {
 		d.links.Follow(d.now)

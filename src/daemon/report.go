@@ -70,7 +70,7 @@ func (d *Daemon) report() status.Report {
 	uptime := d.now - d.started
 	r := status.Report{
 		Version: d.version, PID: os.Getpid(), Started: time.Now().Add(-uptime), Uptime: uptime, Memory: resources.Resident(),
-		Hooks:        status.Hooks{Running: d.hooks.Running(), Waiting: d.hooks.Waiting(), Ended: d.hooksRun.Ended, Failed: d.hooksRun.Failed},
+		Hooks:        status.Hooks{Running: d.hooks.Running(), Waiting: d.hooks.Waiting(), Ended: d.hooks.Counts.Ended, Failed: d.hooks.Counts.Failed},
 		SendFailures: d.unsent,
 	}
 	for _, s := range d.sections {

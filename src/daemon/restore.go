@@ -10,6 +10,7 @@ import (
 	"tunneldigger/src/config"
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/hook"
+	"tunneldigger/src/hook/events"
 	"tunneldigger/src/listen"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/sock"
@@ -25,7 +26,7 @@ func (d *Daemon) restore(c *successor.Past, record string) error {
 	d.setJar(c.Key)
 	d.store = survive.ResumeStore(d.log, c.State, record)
 	d.lastInterfaces()
-	d.hooksRun, d.unsent = hook.Counts{Ended: c.Ended, Failed: c.Failed}, c.Unsent
+	d.hooks.Counts, d.unsent = hook.Counts{Ended: c.Ended, Failed: c.Failed}, c.Unsent
 	d.moved, d.confined = c.Moved, c.Confined
 	if c.Moving {
 		d.tunnels.MoveAll()
@@ -61,7 +62,11 @@ func (d *Daemon) restore(c *successor.Past, record string) error {
 		d.restorePort(&c.Tunnels[i])
 	}
 	d.miss()
-	d.resumeVerify()
+	d.eachTunnel(func(s *section, t *broker.TunnelInfo) {
+		if t.State == "verifying" {
+			d.hooks.Asked(d.now, s.Number, &t.Facts)
+		}
+	})
 	return d.hooks.Restore(c.Hooks)
 }
 
@@ -117,7 +122,7 @@ func (d *Daemon) restoreUnborn(keys []uint64) {
 		return
 	}
 	d.eachTunnel(func(s *section, t *broker.TunnelInfo) {
-		if slices.Contains(keys, s.hookKey(t.Serial)) {
+		if slices.Contains(keys, events.Key(s.Number, t.Serial)) {
 			s.core.NeverUp(t.Tunnel)
 		}
 	})

@@ -73,7 +73,7 @@ func (r *rising) ran(hooks int) []string {
 			r.t.Fatal(err)
 		}
 		r.wake.Drain()
-		ended += len(r.hooks.Done())
+		ended += len(r.hooks.Runner.Done())
 	}
 	text, _ := os.ReadFile(r.note)
 	return strings.Split(strings.TrimSpace(string(text)), "\n")

@@ -50,6 +50,14 @@ func (d *Daemon) section(number int) *section {
 	return nil
 }
 
+// name is that of a section by its number, "" where there is none.
+func (d *Daemon) name(number int) string {
+	if s := d.section(number); s != nil {
+		return s.Config.Name
+	}
+	return ""
+}
+
 // place puts a section among the others.
 func (d *Daemon) place(s *section) {
 	d.sections = append(d.sections, s)

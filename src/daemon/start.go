@@ -14,7 +14,7 @@ import (
 	"tunneldigger/src/cookie"
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/datapath/carriers"
-	"tunneldigger/src/hook"
+	"tunneldigger/src/hook/events"
 	"tunneldigger/src/journal"
 	"tunneldigger/src/listen"
 	"tunneldigger/src/poll"
@@ -63,7 +63,7 @@ func start(o Options) (_ *Daemon, err error) {
 	if err := d.poller.Add(d.wake.FD(), tokenWake, poll.Read); err != nil {
 		return nil, err
 	}
-	d.hooks = hook.New(resources.Hooks(c.Hooks.Parallel), o.Log, d.wake.Notify)
+	d.hooks = events.New(&c.Hooks, o.Log, d.wake.Notify, d.name)
 	if err := d.openGate(); err != nil {
 		return nil, err
 	}

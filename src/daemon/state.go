@@ -10,7 +10,7 @@ import (
 func (d *Daemon) state(caller int) *survive.State {
 	st := &survive.State{
 		Version: d.version, Config: config.FormatUCI(d.config), Started: d.started, Key: d.jar.Key(), Serial: d.serial,
-		Hooks: d.hooks.AppendState(nil), Ended: d.hooksRun.Ended, Failed: d.hooksRun.Failed, Unsent: d.unsent,
+		Hooks: d.hooks.AppendState(nil), Ended: d.hooks.Counts.Ended, Failed: d.hooks.Counts.Failed, Unsent: d.unsent,
 		Confined: d.confined, Moved: d.moved, Moving: d.tunnels.Moving(),
 		Control: d.control.Listener(), Path: d.control.Path(), Caller: caller,
 	}

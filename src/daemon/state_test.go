@@ -16,7 +16,7 @@ import (
 	"tunneldigger/src/control"
 	"tunneldigger/src/cookie"
 	"tunneldigger/src/datapath"
-	"tunneldigger/src/hook"
+	"tunneldigger/src/hook/events"
 	"tunneldigger/src/listen"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/poll"
@@ -32,8 +32,9 @@ func TestFieldsAreHandedOver(t *testing.T) {
 		known string
 	}{
 		{Daemon{}, "history pending turn config jar sections tunnels hooks control store " + // handed over, or see below
-			"read log journal carriers links poller wake lists verifier bridges"}, // made anew, or begin anew: windows of the log, files, answers
-		{history{}, "version marks started serial unsent hooksRun confined moved"}, // handed over
+			"read log journal carriers links poller wake lists bridges"}, // made anew, or begin anew: windows of the log, files, answers
+		{events.Hooks{}, "Runner Counts config verifier name results"},    // of the verifier what is asked; answers begin anew
+		{history{}, "version marks started serial unsent confined moved"}, // handed over
 		{pending{}, "signals incoming promptly retryAt " + // made anew, or found out again
 			"stopBy upgrade"}, // there is no upgrade while stopping, and only one at a time
 		{section{}, "Section core listen leaving silentErrors loosened refusals"}, // refusals: begin anew
@@ -69,7 +70,7 @@ func standing(t testing.TB) *Daemon {
 	store, _ := survive.OpenStore(log, [16]byte{1}, nil)
 	d := &Daemon{
 		config: c, history: history{version: "1.0", serial: 7}, jar: cookie.New([16]byte{1}), control: server, store: store,
-		hooks: hook.New(1, log, func() {}), log: log, bridges: bridges.New(c),
+		hooks: events.New(&c.Hooks, log, func() {}, func(int) string { return "" }), log: log, bridges: bridges.New(c),
 	}
 	if d.poller, err = poll.New(); err != nil {
 		t.Fatal(err)

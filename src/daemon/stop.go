@@ -47,7 +47,7 @@ func (d *Daemon) collectSignals() {
 				d.log.Info("stopping", "signal", s.String())
 				d.tell(notify.Stopping)
 				d.stopBy = d.now + stopDeadline
-				d.verifier.Stop()
+				d.hooks.Refuse()
 				for _, section := range d.sections {
 					d.handle(section, &broker.Event{Kind: broker.EventStop})
 				}

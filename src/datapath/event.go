@@ -45,6 +45,7 @@ const (
 
 // Event is something that happened to interfaces.
 type Event struct {
+	_         [0]func() // not to be compared: that would be code for nothing
 	Kind      EventKind
 	Tunnel    uint32
 	Want      Want

@@ -16,6 +16,7 @@ import (
 
 // Carriers are the paths of one process, with one set of interfaces.
 type Carriers struct {
+	_      [0]func()     // not to be compared: that would be code for nothing
 	None   datapath.Path // of all sections, for load tests; nil: they have one of the others
 	Kernel *kernel.Path  // nil with None, as User
 	User   *user.Path
