@@ -6,6 +6,7 @@ import (
 
 	"tunneldigger/src/bridges"
 	"tunneldigger/src/broker"
+	"tunneldigger/src/clock"
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
 	"tunneldigger/src/cookie"
@@ -15,6 +16,7 @@ import (
 	"tunneldigger/src/gate"
 	"tunneldigger/src/hook/events"
 	"tunneldigger/src/journal"
+	"tunneldigger/src/listen"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/notify"
 	"tunneldigger/src/poll"
@@ -79,6 +81,7 @@ type Daemon struct {
 	store    *survive.Store
 	control  *control.Server
 	sections []*section // in the order of their numbers
+	places   listen.All // where they listen
 	tunnels  *tunnels.Table
 	poller   *poll.Poller
 	wake     *poll.Wake
@@ -109,7 +112,7 @@ type pending struct {
 
 // turn is what one turn of the loop works with; its slices are kept for the next one.
 type turn struct {
-	clock       clock
+	clock       clock.Clock
 	now         time.Duration // of this turn
 	replied     bool          // answers wait at listeners
 	listenFirst int           // the event with which listeners' turn begins
@@ -153,7 +156,7 @@ func (d *Daemon) loop() error {
 			return err
 		}
 		last := d.now
-		d.now = d.clock.now()
+		d.now = d.clock.Now()
 		// Standing tunnels go first: however much arrives at the listeners,
 		// they are served.
 		for i := range events[:n] {

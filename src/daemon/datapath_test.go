@@ -27,7 +27,7 @@ func faked(t *testing.T) (*Daemon, *fake.Kernel, *lines) {
 	d.tunnels = tunnels.New(d.links, d.bridges, d.poller, tokenTunnel)
 	d.links.OpenWith(k.Conn(), k, k.Monitor())
 	d.links.MakeBridges(bridges.Alias("/run/socket"), func(name string) *datapath.Own { return d.bridges.Own(name) })
-	d.carriers = carriers.New(d.links, d.stray, d.wake.Notify)
+	d.carriers = carriers.New(d.links, d.stray, d.wake.Notify, d.poller, tokenListener)
 	d.carriers.Kernel.OpenWith(kernel.NewMaker(k.L2TP(), k.Conn()))
 	d.sections[0].Path = d.carriers.Kernel
 	return d, k, log

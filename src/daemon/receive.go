@@ -49,11 +49,12 @@ func (d *Daemon) listenersReady(events []poll.Event) {
 // more.
 func (d *Daemon) listenerReady(ev *poll.Event) bool {
 	index := uint32(ev.Token)
-	s, place, _ := d.listener(index)
+	place, _ := d.places.Get(index)
 	l, ours := place.(*sock.Listener)
 	if !ours {
 		return false
 	}
+	s := d.section(listen.Section(index))
 	datagrams, faults := l.Receive()
 	for i := range datagrams {
 		dg := &datagrams[i]

@@ -188,4 +188,5 @@ func (d *Daemon) vanish() {
 	}
 	clear(d.sections[stay:])
 	d.sections = d.sections[:stay]
+	d.relist()
 }

@@ -12,8 +12,6 @@ import (
 	"tunneldigger/src/hook"
 	"tunneldigger/src/hook/events"
 	"tunneldigger/src/listen"
-	"tunneldigger/src/poll"
-	"tunneldigger/src/sock"
 	"tunneldigger/src/successor"
 	"tunneldigger/src/survive"
 	"tunneldigger/src/tunnels"
@@ -85,34 +83,13 @@ func (d *Daemon) restoreSection(c *survive.Section, b *config.Broker, most []int
 	}
 	d.place(s)
 	for number, fds := range c.Listeners {
-		l, err := d.restoreListener(s, number, fds)
+		l, err := d.carriers.AdoptListener(s.Path, fds, number)
 		if err != nil {
 			return fmt.Errorf("broker '%s': listener: %w", c.Name, err)
 		}
 		s.listen.Adopt(number, l)
 	}
 	return nil
-}
-
-func (d *Daemon) restoreListener(s *section, number uint32, fds []int) (listen.Listener, error) {
-	for _, fd := range fds {
-		unix.CloseOnExec(fd)
-	}
-	if s.user() {
-		l, err := d.carriers.User.AdoptListener(fds, number)
-		if err != nil { // and no listener that is not nil
-			return nil, err
-		}
-		return l, nil
-	}
-	if len(fds) != 1 {
-		return nil, fmt.Errorf("%d sockets, want one", len(fds))
-	}
-	l, err := sock.FromFD(fds[0])
-	if err != nil {
-		return nil, err
-	}
-	return l, d.poller.Add(fds[0], tokenListener|uint64(number), poll.Read)
 }
 
 // restoreUnborn tells the cores which tunnels end before they were up, where that

@@ -10,7 +10,6 @@ import (
 	"tunneldigger/src/datapath/carriers"
 	"tunneldigger/src/listen"
 	"tunneldigger/src/occupant"
-	"tunneldigger/src/poll"
 	"tunneldigger/src/sock"
 	"tunneldigger/src/status"
 	"tunneldigger/src/tunnels"
@@ -33,11 +32,7 @@ type section struct {
 
 // newSection makes a section without a core, which listens nowhere.
 func (d *Daemon) newSection(number int, c *config.Broker, path datapath.Path) *section {
-	return &section{Section: tunnels.Section{Number: number, Config: c, Path: path}, listen: listen.New(number, c, func(l listen.Listener) {
-		if own, ours := l.(*sock.Listener); ours {
-			_ = d.poller.Remove(own.FD())
-		}
-	})}
+	return &section{Section: tunnels.Section{Number: number, Config: c, Path: path}, listen: listen.New(number, c, d.carriers.Release)}
 }
 
 // section is the one of a number, nil: there is none.
@@ -58,33 +53,30 @@ func (d *Daemon) name(number int) string {
 	return ""
 }
 
+// relist finds anew where the sections listen.
+func (d *Daemon) relist() {
+	d.places = d.places[:0]
+	for _, s := range d.sections {
+		d.places = append(d.places, s.listen)
+	}
+}
+
 // place puts a section among the others.
 func (d *Daemon) place(s *section) {
 	d.sections = append(d.sections, s)
 	for i := len(d.sections) - 1; i > 0 && d.sections[i-1].Number > s.Number; i-- {
 		d.sections[i-1], d.sections[i] = s, d.sections[i-1]
 	}
+	d.relist()
 }
 
 // user reports whether the program carries the section's frames.
 func (s *section) user() bool { return carriers.IsUser(s.Path) }
 
-// listener finds a listener and its section by the listener's number; stays: it is not
-// about to be closed.
-func (d *Daemon) listener(number uint32) (s *section, l listen.Listener, stays bool) {
-	if s = d.section(listen.Section(number)); s == nil {
-		return nil, nil, false
-	}
-	l, stays = s.listen.Get(number)
-	return s, l, stays && l != nil && !s.leaving
-}
-
 // portsInUse are the UDP ports of this program.
 func (d *Daemon) portsInUse() map[uint16]bool {
 	ours := make(map[uint16]bool)
-	for _, s := range d.sections {
-		s.listen.Ports(ours)
-	}
+	d.places.Ports(ours)
 	d.tunnels.Ports(ours)
 	return ours
 }
@@ -100,7 +92,9 @@ func (d *Daemon) openListeners() {
 		name := s.Config.Name
 		news := s.listen.Open(&listen.Host{
 			Ready: func() error { return d.bridges.Ready(d.now, d.links, name) }, Ours: d.portsInUse, Index: d.links.Index,
-			Open: func(at netip.AddrPort, number uint32) (listen.Listener, error) { return d.openListener(s, at, number) }, Look: &look,
+			Open: func(at netip.AddrPort, number uint32) (listen.Listener, error) {
+				return d.carriers.Listen(s.Path, at, s.Config.Interface, number)
+			}, Look: &look,
 		})
 		d.journal.Listens(name, s.Config.Interface, s.listen.Len(), &news)
 		if after := s.listen.Again(); after != 0 {
@@ -114,26 +108,6 @@ func (d *Daemon) retry(after time.Duration) {
 	if at := d.now + after; d.retryAt == 0 || at < d.retryAt {
 		d.retryAt = at
 	}
-}
-
-// openListener opens the sockets of a place; the loop, or the path, reads them.
-func (d *Daemon) openListener(s *section, at netip.AddrPort, number uint32) (listen.Listener, error) {
-	if s.user() {
-		l, err := d.carriers.User.Listen(at, s.Config.Interface, number)
-		if err != nil { // and no listener that is not nil
-			return nil, err
-		}
-		return l, nil
-	}
-	l, err := sock.Listen(at, s.Config.Interface)
-	if err != nil {
-		return nil, err
-	}
-	if err := d.poller.Add(l.FD(), tokenListener|uint64(number), poll.Read); err != nil {
-		_ = l.Close()
-		return nil, err
-	}
-	return l, nil
 }
 
 // retire closes a listener. What waits in it goes to who listens there now.

@@ -70,7 +70,7 @@ func (d *Daemon) settle() {
 		s := q.section
 		switch q.event.Kind {
 		case broker.EventCreated, broker.EventCreateFailed: // it took its time, which is counted
-			d.now = d.clock.now()
+			d.now = d.clock.Now()
 		}
 		d.effects = s.core.Handle(d.now, &q.event, d.effects[:0])
 		d.carryOut(s)

@@ -9,6 +9,7 @@ import (
 
 	"tunneldigger/src/bridges"
 	"tunneldigger/src/broker"
+	"tunneldigger/src/clock"
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
 	"tunneldigger/src/cookie"
@@ -50,8 +51,8 @@ func start(o Options) (_ *Daemon, err error) {
 		config: c, bridges: bridges.New(c), read: o.Read, log: o.Log, journal: journal.New(o.Log, c.Log),
 		pending: pending{incoming: o.Signals, signals: make(chan os.Signal, 4)}, history: history{version: o.Version},
 	}
-	d.clock = newClock()
-	d.now = d.clock.now()
+	d.clock = clock.New()
+	d.now = d.clock.Now()
 	d.started = d.now
 	d.journal.Odd(c)
 	if d.poller, err = poll.New(); err != nil {
@@ -67,7 +68,7 @@ func start(o Options) (_ *Daemon, err error) {
 	if err := d.openGate(); err != nil {
 		return nil, err
 	}
-	var left []survive.Left
+	var left survive.Remains
 	if err := d.makeDatapath(o.NoDatapath, o.Socket); err != nil {
 		return nil, err
 	}
@@ -104,9 +105,8 @@ func start(o Options) (_ *Daemon, err error) {
 }
 
 // makeSections makes the sections of the configuration, without listeners. Tunnels
-// that a process has left are in them, if their sockets or interfaces are still there; the
-// others it gives back.
-func (d *Daemon) makeSections(r *survive.Record) (left []survive.Left, err error) {
+// that a process has left are in them, if their sockets or interfaces are still there.
+func (d *Daemon) makeSections(r *survive.Record) (left survive.Remains, err error) {
 	c := d.config
 	var key [16]byte
 	if _, err := unix.Getrandom(key[:], 0); err != nil {
@@ -125,7 +125,8 @@ func (d *Daemon) makeSections(r *survive.Record) (left []survive.Left, err error
 			return nil, err
 		}
 	}
-	left = d.adoptStored(d.reopen(left))
+	d.reopen(left)
+	d.adoptStored(left)
 	return left, listen.Possible(c.Brokers, d.portsInUse())
 }
 
@@ -135,11 +136,11 @@ func (d *Daemon) makeDatapath(none bool, socket string) error {
 	d.links = datapath.New()
 	d.tunnels = tunnels.New(d.links, d.bridges, d.poller, tokenTunnel)
 	if none {
-		d.carriers = carriers.NewNone(d.links, d.stray)
+		d.carriers = carriers.NewNone(d.links, d.stray, d.poller, tokenListener)
 		return nil
 	}
 	d.links.MakeBridges(bridges.Alias(socket), func(name string) *datapath.Own { return d.bridges.Own(name) })
-	d.carriers = carriers.New(d.links, d.stray, d.wake.Notify)
+	d.carriers = carriers.New(d.links, d.stray, d.wake.Notify, d.poller, tokenListener)
 	return d.links.Open()
 }
 

@@ -32,7 +32,7 @@ func TestFieldsAreHandedOver(t *testing.T) {
 		known string
 	}{
 		{Daemon{}, "history pending turn config jar sections tunnels hooks control store " + // handed over, or see below
-			"read log journal carriers links poller wake lists bridges"}, // made anew, or begin anew: windows of the log, files, answers
+			"read log journal carriers links poller wake lists bridges places"}, // made anew, or begin anew: windows of the log, files, answers
 		{events.Hooks{}, "Runner Counts config verifier name results"},    // of the verifier what is asked; answers begin anew
 		{history{}, "version marks started serial unsent confined moved"}, // handed over
 		{pending{}, "signals incoming promptly retryAt " + // made anew, or found out again

@@ -1,8 +1,6 @@
 package daemon
 
 import (
-	"golang.org/x/sys/unix"
-
 	"tunneldigger/src/broker"
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/listen"
@@ -19,7 +17,7 @@ func (d *Daemon) lastInterfaces() {
 }
 
 // reopen opens the TAP interfaces that the process before has left.
-func (d *Daemon) reopen(left []survive.Left) []survive.Left {
+func (d *Daemon) reopen(left survive.Remains) {
 	for i := range left {
 		l := &left[i]
 		name, ok := broker.Adoptable(l.Record)
@@ -27,67 +25,58 @@ func (d *Daemon) reopen(left []survive.Left) []survive.Left {
 			l.FD = d.carriers.User.Reopen(name)
 		}
 	}
-	return left
 }
 
 // adoptStored takes in the tunnels that a process has left that ended without a
 // word, and whose descriptors are there. What is not whole, or whose section is gone, ends.
-// It gives the others.
-func (d *Daemon) adoptStored(left []survive.Left) (others []survive.Left) {
-	byID := make(map[uint32]*survive.Left, len(left))
-	for i := range left {
-		if left[i].FD < 0 {
-			others = append(others, left[i])
-		} else {
-			byID[left[i].ID] = &left[i]
-		}
-	}
-	if len(byID) == 0 {
-		return others
+func (d *Daemon) adoptStored(left survive.Remains) {
+	if !left.Kept() {
+		return
 	}
 	adopted := 0
 	for _, s := range d.sections {
-		var records [][]byte
-		for i := range left {
-			if left[i].FD >= 0 && left[i].Section == s.Config.Name {
-				records = append(records, left[i].Record)
-			}
-		}
-		for _, id := range s.core.Adopt(d.now, records) {
-			l := byID[id]
-			info, _ := s.core.Next(id)
-			if l != nil && isSocket(l.FD) == s.user() { // something else carries the section's frames now
-				l = nil
-			}
-			if l == nil {
+		for _, id := range s.core.Adopt(d.now, left.Adoptable(s.Config.Name)) {
+			fd := left.Take(id, !s.user())
+			if fd < 0 { // something else carries the section's frames now
 				d.later(s, broker.Event{Kind: broker.EventLost, Tunnel: id})
 				continue
 			}
-			delete(byID, id)
+			info, _ := s.core.Next(id)
 			t := &tunnels.Tunnel{
 				ID: id, Section: &s.Section, Listener: s.Number * listen.Max, Peer: info.Peer, Local: info.Local, Interface: info.Interface(),
 			}
-			if err := d.tunnels.Inherit(d.now, t, &info, l.FD, datapath.Known{}); err != nil {
+			if err := d.tunnels.Inherit(d.now, t, &info, fd, datapath.Known{}); err != nil {
 				d.later(s, broker.Event{Kind: broker.EventLost, Tunnel: id})
 			}
 			d.later(s, broker.Event{Kind: broker.EventAdopted, Tunnel: id})
 			adopted++
 		}
 	}
-	for id, l := range byID {
-		d.store.Drop(id)
-		d.store.Release(id)
-		_ = unix.Close(l.FD)
-	}
-	d.log.Warn("the broker before this one ended without a word", "tunnels_kept", adopted, "tunnels_lost", len(byID))
-	return others
+	d.log.Warn("the broker before this one ended without a word", "tunnels_kept", adopted, "tunnels_lost", left.Discard(d.store))
 }
 
-// isSocket reports whether a tunnel lives by a socket, as the kernel's do, and not by a
-// device.
-func isSocket(fd int) bool {
-	_, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
-	return err == nil
+// remake makes the tunnels again that went with such a process: as they were, so that their
+// clients notice nothing but a gap. Those that do not fit are said and thrown away; their
+// clients are strangers from now on.
+func (d *Daemon) remake(left survive.Remains) {
+	if !left.Gone() {
+		return
+	}
+	alive, made := d.store.Alive(), 0
+	for _, s := range d.sections {
+		why := survive.LostMisfit
+		if d.now-alive >= s.Config.TunnelTimeout {
+			why = survive.LostOld
+		}
+		var ids, unfit []uint32
+		ids, unfit, d.effects = s.core.Remake(d.now, alive, left.Records(s.Config.Name), d.effects[:0])
+		made += len(ids)
+		left.Lose(unfit, why)
+		d.carryOut(s)
+	}
+	d.journal.MadeAgain(made, left.Forget(d.store))
+	d.store.Tick(d.now, d.lookStored) // hooks have heard of their end from now on
+	d.createAll()
 }
 
 // noteStored keeps the store in step with what a core says.

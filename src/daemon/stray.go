@@ -8,42 +8,24 @@ import (
 	"tunneldigger/src/wire"
 )
 
-// A tunnel remembers the listener that it came by, which a reload may have
-// closed, and its address and port may be another section's by now. What is here
-// finds the way all the same.
-
-// entrance finds who gets what a newcomer sent to local: the listener of this
-// number or, where that has gone, the one that is there now; false: nobody
-// listens there any more, and it is counted as lost.
+// entrance finds who gets what a newcomer sent to local, as [listen.All.Entrance] does; false: nobody,
+// and it is counted as lost.
 func (d *Daemon) entrance(number int, local netip.AddrPort) (*section, int, bool) {
-	if s, l, stays := d.listener(uint32(number)); stays && listen.Suits(l, local) {
-		return s, number, true
+	n, ok := d.places.Entrance(uint32(number), local)
+	if !ok {
+		d.unsent++
 	}
-	for _, s := range d.sections {
-		if s.leaving {
-			continue
-		}
-		if n, ok := s.listen.At(local); ok {
-			return s, int(n), true
-		}
-	}
-	d.unsent++
-	return nil, 0, false
+	return d.section(listen.Section(n)), int(n), ok
 }
 
 // reply answers by the listener that was asked, or by another one that has its
 // address. Without any the answer is lost, and counted.
 func (d *Daemon) reply(e *broker.Effect) {
-	_, l, _ := d.listener(uint32(e.Listener))
-	if l == nil || !listen.Suits(l, e.Local) {
-		_, n, ok := d.entrance(e.Listener, e.Local)
-		if !ok {
-			return
-		}
-		_, l, _ = d.listener(uint32(n))
+	if d.places.Reply(uint32(e.Listener), e.Local, e.Peer, e.Message()) {
+		d.replied = true
+	} else {
+		d.unsent++
 	}
-	d.replied = true
-	l.Queue(e.Local.Addr(), e.Peer, e.Message())
 }
 
 // holder finds the section whose tunnel a datagram is about, which may be

@@ -48,7 +48,7 @@ func turns(t testing.TB, d *Daemon, words ...string) (body []byte, c cost) {
 		default:
 		}
 		began, used := time.Now(), threadTime()
-		d.now = d.clock.now()
+		d.now = d.clock.Now()
 		d.control.Ready()
 		d.tick()
 		took := threadTime() - used

@@ -171,19 +171,16 @@ func (j *Journal) ListsLate(now time.Duration, err error) {
 }
 
 // MadeAgain says what became of the tunnels of a process that ended without a word: how
-// many were made again, and why others were not, by ID.
-func (j *Journal) MadeAgain(made int, lost map[uint32]survive.Loss) {
-	var counts [survive.LossCount]int
-	for _, why := range lost {
-		counts[why]++
-	}
+// many were made again, and how many were not, by why.
+func (j *Journal) MadeAgain(made int, lost [survive.LossCount]int) {
 	var because []string
-	for why, n := range counts {
-		if n > 0 {
+	all := 0
+	for why, n := range lost {
+		if all += n; n > 0 {
 			because = append(because, fmt.Sprint(n, " ", survive.Loss(why)))
 		}
 	}
-	args := []any{"tunnels_made_again", made, "tunnels_lost", len(lost)}
+	args := []any{"tunnels_made_again", made, "tunnels_lost", all}
 	if len(because) > 0 {
 		args = append(args, "because", strings.Join(because, ", "))
 	}

@@ -63,8 +63,8 @@ func TestConfigure(t *testing.T) {
 func TestMadeAgain(t *testing.T) {
 	var out strings.Builder
 	j := New(logline.New(&out, logline.Info, false), config.Log{})
-	j.MadeAgain(3, map[uint32]survive.Loss{1: survive.LostOld, 2: survive.LostDamaged, 3: survive.LostOld})
-	j.MadeAgain(1, nil)
+	j.MadeAgain(3, [survive.LossCount]int{survive.LostOld: 2, survive.LostDamaged: 1})
+	j.MadeAgain(1, [survive.LossCount]int{})
 	const begin = "warning: the broker before this one ended without a word tunnels_made_again="
 	if want := begin + "3 tunnels_lost=3 because=\"1 damaged, 2 older than tunnel_timeout\"\n" + begin + "1 tunnels_lost=0\n"; out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)

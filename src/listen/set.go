@@ -110,13 +110,6 @@ func (s *Set) At(local netip.AddrPort) (number uint32, ok bool) {
 // Len is how many listeners there are that stay.
 func (s *Set) Len() int { return len(s.listeners) - len(s.stale) }
 
-// Ports adds the UDP ports of all listeners.
-func (s *Set) Ports(to map[uint16]bool) {
-	for _, l := range s.listeners {
-		to[l.Addr().Port()] = true
-	}
-}
-
 // Flush sends what is queued, and calls failed with each error.
 func (s *Set) Flush(failed func(error)) {
 	for _, l := range s.listeners {

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/clock"
 )
 
 // States that systemd knows.
@@ -17,9 +19,7 @@ const (
 // Reloading gives the state of a service that reads its configuration again, from now on until Ready. The time tells
 // systemd which reload it is that Ready ends.
 func Reloading() string {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
-	return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", ts.Nano()/1000)
+	return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", clock.SinceBoot().Microseconds())
 }
 
 // Send gives a state to the socket that NOTIFY_SOCKET names: a path, or with a leading "@" an abstract address. It

@@ -8,7 +8,9 @@ type Left struct {
 	ID      uint32
 	Section string
 	Record  []byte // of broker.Broker.AppendTunnel
-	FD      int    // the tunnel's socket, the caller's from here on; -1: it went with the process
+	FD      int    // the tunnel's socket or device, the caller's from here on; -1: it went with the process
+	fate    fate
+	why     Loss
 }
 
 // read reads what the file has of a tunnel.

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/clock"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/notify"
 	"tunneldigger/src/tlv"
@@ -80,7 +81,7 @@ func OpenRecord(path string) (*Record, error) {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	now, text := sinceBoot(), r.file.read(0)
+	now, text := clock.SinceBoot(), r.file.read(0)
 	switch {
 	case text == nil && r.file.empty():
 	case text == nil || r.process.read(text) != nil:
@@ -205,13 +206,6 @@ func (p *process) read(record []byte) error {
 		}
 	}
 	return f.Err()
-}
-
-// sinceBoot is the time on the clock that times across processes are of.
-func sinceBoot() time.Duration {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
-	return time.Duration(ts.Nano())
 }
 
 func bootID() string {

@@ -59,7 +59,7 @@ func newStore(log *logline.Logger) *Store {
 // on; nil: there is no record. It gives the tunnels that the process before has left, in
 // the same boot. They stay in the store until they are released. key is that of
 // cookies, unless the process before has left its own: see Key.
-func OpenStore(log *logline.Logger, key [16]byte, r *Record) (*Store, []Left) {
+func OpenStore(log *logline.Logger, key [16]byte, r *Record) (*Store, Remains) {
 	inherited := notify.Inherited()
 	systemd, err := notify.OpenStore()
 	if err != nil {

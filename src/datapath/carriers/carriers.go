@@ -11,6 +11,7 @@ import (
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/datapath/kernel"
 	"tunneldigger/src/datapath/user"
+	"tunneldigger/src/poll"
 	"tunneldigger/src/privilege"
 )
 
@@ -20,19 +21,22 @@ type Carriers struct {
 	None   datapath.Path // of all sections, for load tests; nil: they have one of the others
 	Kernel *kernel.Path  // nil with None, as User
 	User   *user.Path
+	poller *poll.Poller
+	token  uint64
 	up     bool  // the kernel's, with success
 	lacks  error // why the kernel's can't be used, as far as it was asked
 }
 
 // New makes both paths, none of which is open. stray gets what came to sockets of tunnels
-// that are closed, and notify is called when a worker has something for the loop.
-func New(links *datapath.Interfaces, stray datapath.Stray, notify func()) *Carriers {
-	return &Carriers{Kernel: kernel.New(links, stray), User: user.New(links, notify)}
+// that are closed, and notify is called when a worker has something for the loop. That waits at
+// listeners by poller, by their numbers, added to token.
+func New(links *datapath.Interfaces, stray datapath.Stray, notify func(), poller *poll.Poller, token uint64) *Carriers {
+	return &Carriers{Kernel: kernel.New(links, stray), User: user.New(links, notify), poller: poller, token: token}
 }
 
 // NewNone carries nothing.
-func NewNone(links *datapath.Interfaces, stray datapath.Stray) *Carriers {
-	return &Carriers{None: datapath.NewNone(links, stray)}
+func NewNone(links *datapath.Interfaces, stray datapath.Stray, poller *poll.Poller, token uint64) *Carriers {
+	return &Carriers{None: datapath.NewNone(links, stray), poller: poller, token: token}
 }
 
 // Close closes all paths: tunnels go.

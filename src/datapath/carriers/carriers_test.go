@@ -14,7 +14,7 @@ import (
 // Where the kernel makes no tunnels the program carries those of sections that leave it the choice; who lacks the privilege is told so instead.
 func TestChoose(t *testing.T) {
 	auto, only := &config.Broker{}, &config.Broker{Datapath: config.DatapathKernel}
-	c := New(datapath.New(), nil, func() {})
+	c := New(datapath.New(), nil, func() {}, nil, 0)
 	c.lacks = errors.New("no module\nnor another")
 	if p, err := c.Choose(only); !errors.Is(err, c.lacks) || IsUser(p) {
 		t.Errorf("the kernel alone: %v, %v", p, err)
@@ -37,7 +37,7 @@ func TestChoose(t *testing.T) {
 	if p, err := c.Choose(auto); err != nil || Word(p) != "kernel" || p != c.Of(false) || !IsUser(c.Of(true)) {
 		t.Errorf("both: %v, %v", p, err)
 	}
-	none := NewNone(datapath.New(), nil)
+	none := NewNone(datapath.New(), nil, nil, 0)
 	if p, err := none.Choose(only); err != nil || Word(p) != "none" || p != none.Of(true) {
 		t.Errorf("for load tests: %v, %v", p, err)
 	}
