@@ -12,7 +12,7 @@ const (
 )
 
 // pure packages take their clock, randomness, input and output from their caller.
-var pure = []string{"wire", "cookie", "tlv", "admission", "pmtu", "broker", "config", "config/scripts", "client", "test/simulate", "status", "offload", "live"}
+var pure = []string{"wire", "cookie", "tlv", "admission", "pmtu", "broker", "config", "config/scripts", "command", "client", "test/simulate", "status", "offload", "live"}
 
 // may tells which packages of the tree a package may import: one direction, from cmd down to the pure ones.
 var may = map[string][]string{
@@ -75,8 +75,10 @@ var may = map[string][]string{
 	"successor":               {"broker", "config", "cookie", "datapath/carriers", "hook", "listen", "logline", "survive", "tlv"},
 	"hook/events":             {"broker", "config", "gate", "hook", "logline", "resources"},
 	"tunnels":                 {"bridges", "broker", "config", "datapath", "link", "poll", "sock", "survive", "wire"},
+	"command":                 {"broker"},
+	"survey":                  {"broker", "config", "datapath", "datapath/carriers", "forward", "hook/events", "journal", "link", "listen", "resources", "status", "tunnels"},
 	"reload":                  {"bridges", "config", "listen", "successor"},
-	"daemon":                  {"bridges", "reload", "listen", "datapath/carriers", "successor", "tunnels", "clock", "wire", "cookie", "config", "broker", "control", "gate", "status", "datapath", "sock", "occupant", "poll", "hook", "hook/events", "survive", "logline", "notify", "datapath/user", "forward", "journal", "link", "privilege", "resources"},
+	"daemon":                  {"bridges", "reload", "listen", "datapath/carriers", "successor", "tunnels", "clock", "command", "survey", "wire", "cookie", "config", "broker", "control", "gate", "status", "datapath", "sock", "occupant", "poll", "hook", "hook/events", "survive", "logline", "notify", "datapath/user", "forward", "journal", "link", "privilege", "resources"},
 	"agent":                   {"wire", "client", "datapath", "datapath/kernel", "link", "sock", "poll", "hook", "logline", "resolve", "forward", "tap"},
 	"web":                     {"control"},
 	"cmd/tunneldigger-web":    {"control", "web"},

@@ -50,7 +50,7 @@ func (d *Daemon) bring(t *testing.T, peerPort uint16, uuid string) (last *tunnel
 
 // first is what status has of the first tunnel.
 func (d *Daemon) first() (t status.Tunnel) {
-	d.shown(&t, status.Place{})
+	d.survey().Tunnel(&t, status.Place{})
 	return t
 }
 

@@ -9,22 +9,12 @@ import (
 	"tunneldigger/src/bridges"
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
-	"tunneldigger/src/control"
 	"tunneldigger/src/notify"
 	"tunneldigger/src/reload"
 	"tunneldigger/src/survive"
 )
 
 var errStopping = errors.New("the broker is stopping")
-
-func (d *Daemon) commandReload(c *control.Conn, args []string) {
-	if len(args) > 0 {
-		c.Finish("", errors.New("reload takes no words"))
-		return
-	}
-	text, err := d.reload(false)
-	c.Finish(text, err)
-}
 
 // reload reads the configuration again and applies what has changed. Tunnels of
 // sections that have not changed notice nothing. The text says what was done, and

@@ -19,6 +19,7 @@ import (
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/status"
+	"tunneldigger/src/survey"
 	"tunneldigger/src/tunnels"
 	"tunneldigger/src/wire"
 )
@@ -140,7 +141,7 @@ func TestSocketUnderSiege(t *testing.T) {
 }
 
 // crowded is a daemon, not running, with n tunnels that stand in its core and an
-// interface each in deviceFile. Sockets it has none.
+// interface each in survey.DeviceFile. Sockets it has none.
 func crowded(t testing.TB, n int) *Daemon {
 	t.Helper()
 	var lines strings.Builder
@@ -176,10 +177,10 @@ func crowded(t testing.TB, n int) *Daemon {
 		d.links.Add(&datapath.Request{ID: id, Interface: p.Interface}, int(id))
 		fmt.Fprintf(&lines, "%s: %d 1 0 0 0 0 0 0 %d 4 0 0 0 0 0 0\n", p.Interface, 1000000+int(id), 2000000+int(id))
 	}
-	old := deviceFile
-	t.Cleanup(func() { deviceFile = old })
-	deviceFile = filepath.Join(t.TempDir(), "dev")
-	if err := os.WriteFile(deviceFile, []byte(lines.String()), 0o644); err != nil {
+	old := survey.DeviceFile
+	t.Cleanup(func() { survey.DeviceFile = old })
+	survey.DeviceFile = filepath.Join(t.TempDir(), "dev")
+	if err := os.WriteFile(survey.DeviceFile, []byte(lines.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -220,7 +221,7 @@ func TestStatusInPieces(t *testing.T) {
 // Tunnels that come and go while a status is written are no trouble.
 func TestStatusWhileTunnelsGo(t *testing.T) {
 	d := crowded(t, 300)
-	r, err := status.NewWriter([]string{"json"}, d.report(), status.Source{Tunnel: d.shown, Count: func() bool { return false }})
+	r, _, err := d.survey().Writer([]string{"json"})
 	if err != nil {
 		t.Fatal(err)
 	}

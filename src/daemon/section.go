@@ -103,6 +103,15 @@ func (d *Daemon) openListeners() {
 	}
 }
 
+// eachTunnel goes through all tunnels, in order of section and ID.
+func (d *Daemon) eachTunnel(f func(s *section, t *broker.TunnelInfo)) {
+	for _, s := range d.sections {
+		for t, ok := s.core.Next(0); ok; t, ok = s.core.Next(t.Tunnel + 1) {
+			f(s, &t)
+		}
+	}
+}
+
 // retry has openListeners called again after a time, or earlier.
 func (d *Daemon) retry(after time.Duration) {
 	if at := d.now + after; d.retryAt == 0 || at < d.retryAt {

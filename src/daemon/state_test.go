@@ -109,7 +109,7 @@ func TestProve(t *testing.T) {
 		ID: 105, Listener: 3, FD: 9, Peer: netip.MustParseAddrPort("192.0.2.1:4711"), Local: netip.MustParseAddrPort("192.0.2.2:8942"),
 		Interface: "l2tp105-105", Master: "br-mesh", Isolated: true,
 	}
-	if len(c.Tunnels) != 1 || c.Tunnels[0] != want {
+	if len(c.Tunnels) != 1 || !reflect.DeepEqual(c.Tunnels[0], want) {
 		t.Errorf("read %+v", c.Tunnels)
 	}
 	refused := 0

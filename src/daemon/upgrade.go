@@ -25,16 +25,6 @@ type proof struct {
 	err     error
 }
 
-func (d *Daemon) commandUpgrade(c *control.Conn, args []string) {
-	if len(args) > 0 {
-		c.Finish("", errors.New("upgrade takes no words"))
-		return
-	}
-	if err := d.beginUpgrade(c); err != nil {
-		c.Finish("", err)
-	}
-}
-
 // beginUpgrade begins to replace this program by the one that is installed now. The
 // caller is answered later, unless there is an error.
 func (d *Daemon) beginUpgrade(c *control.Conn) error {

@@ -151,6 +151,22 @@ func (j *Journal) Listens(section, device string, addresses int, n *listen.News)
 	j.log.Info("listening", args...)
 }
 
+// Addresses reports whether clients' addresses may be seen.
+func (j *Journal) Addresses() bool { return j.config.Addresses }
+
+// Draining says that the broker, with so many tunnels, is being drained, and closes rate of them a minute in
+// each section, or that it is not any more.
+func (j *Journal) Draining(on, was bool, rate, tunnels int) {
+	switch {
+	case rate > 0:
+		j.log.Info("draining", "tunnels", tunnels, "close_rate", rate)
+	case on:
+		j.log.Info("draining", "tunnels", tunnels)
+	case was:
+		j.log.Info("draining has ended", "tunnels", tunnels)
+	}
+}
+
 // VerifyLate says how it was decided about a client without session.verify.
 func (j *Journal) VerifyLate(now time.Duration, section string, f *broker.Facts, refused bool) {
 	if !j.quiet.allow(now, "verify") {

@@ -9,6 +9,7 @@ import (
 
 // Listener is the sockets of one address and port, which the path's workers read.
 type Listener struct {
+	_       [0]func() // not to be compared: that would be code for nothing
 	path    *Path
 	carrier *forward.Listener
 	open    bool // it is read
