@@ -73,6 +73,9 @@ func (sv *Server) forget(r *record) {
 	if r.stage == down {
 		sv.last.ended(r)
 	}
+	if r.stage == verifying {
+		sv.last.freed[r.Tunnel] = sv.world.now
+	}
 	if sv.names[r.Tunnel] == r {
 		delete(sv.names, r.Tunnel)
 	}
