@@ -14,7 +14,7 @@ function string(text) {
 		text = substr(text, 1, RSTART - 1) substr(link, 2) substr(text, RSTART + RLENGTH)
 	}
 	gsub(/`/, "", text)
-	gsub(/\\/, "\\\\", text)
+	gsub(/\\/, "&&", text)
 	gsub(/'/, "\\'", text)
 	return "'" text "'"
 }

@@ -201,7 +201,8 @@ func TestAppCheck(t *testing.T) {
 		{`{"config":"config broker 'wan'\n\toption port '7'\n","list":""}`, "config broker 'wan'\n\toption port '7'\n"},
 		{`{"config":"it'\\''s $(touch pwned) \"","list":"","ubus_rpc_session":"0123"}`, "it'\\''s $(touch pwned) \"\n"},
 		{`{"config":"","list":"node-1\n192.0.2.0/24"}`, "config broker\n\toption allow_list 'DIR/list'\nnode-1\n192.0.2.0/24\n"},
-		{`{ }`, ""},
+		{`{"config":"","list":""}`, ""},
+		{`{"list":""}`, ""},
 	} {
 		state := t.TempDir()
 		tmp := filepath.Join(state, "tmp")
@@ -231,8 +232,15 @@ func TestAppCheck(t *testing.T) {
 		t.Errorf("a good one: %q, asked %q", got, asked)
 	}
 	says(t, state, "fails", "")
-	if got := rpcdWith(t, appPlugin, state, recorder, `{}`, "call", "check"); got["error"] != "it failed and did not say why" {
+	if got := rpcdWith(t, appPlugin, state, recorder, `{"config":""}`, "call", "check"); got["error"] != "it failed and did not say why" {
 		t.Errorf("a program that says nothing: %q", got)
+	}
+	// Where nothing could be read, nothing is good.
+	os.Remove(filepath.Join(state, "fails"))
+	for _, input := range []string{"", "{}", `{"config":`, "check"} {
+		if got := rpcdWith(t, appPlugin, state, recorder, input, "call", "check"); got["error"] != "want a config or a list" {
+			t.Errorf("%q: %q, want an error", input, got)
+		}
 	}
 	if got := rpcdWith(t, appPlugin, state, recorder, "", "call", "kick"); got["error"] == nil {
 		t.Errorf("another method: %q", got)
@@ -253,6 +261,15 @@ func TestRPCDFault(t *testing.T) {
 		if got, _ := rpcd(t, state, `{"id":"1"}`, "call", method); got["error"] == "" {
 			t.Errorf("%s: %q for a program that says nothing", method, got)
 		}
+	}
+	// Another awk than busybox's takes backslashes in another way.
+	state := t.TempDir()
+	says(t, state, "program", "#!/bin/sh\necho >&2 'not a \\ \"here\"'\nexit 1\n")
+	os.Chmod(state+"/program", 0o755)
+	cmd := exec.Command("sh", "../../files/tunneldigger-broker.rpcd", "call", "status")
+	cmd.Env = append(os.Environ(), "PROGRAM="+state+"/program")
+	if out, err := cmd.Output(); err != nil || string(out) != `{"error": "not a \\ \"here\""}`+"\n" {
+		t.Errorf("with the machine's own shell and awk: %s, %v", out, err)
 	}
 	got, _ := rpcd(t, t.TempDir(), "", "frobnicate")
 	if got["error"] == nil {
