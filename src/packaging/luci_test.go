@@ -193,3 +193,61 @@ func TestAppTranslations(t *testing.T) {
 		t.Errorf("%s is not what the views say: go test ./src/packaging -run TestAppTranslations -update writes it anew: %v", path, err)
 	}
 }
+
+// TestAppMinified keeps the app's scripts to what the minifier of LuCI's build knows, which takes the blanks out of all else.
+// It takes a template within another one for the end of that, and knows a regular expression by the character before it.
+func TestAppMinified(t *testing.T) {
+	for text, want := range map[string]bool{
+		"a = `x ${b ? 'c' : d} y`;\nb = c / 2; // `${`": true, "a = `${b ? ` c` : ''}`": false, "a = `${b}` + `${c}`": true,
+		"f((x) => /a, b/.test(x))": false, "f((x) => (/a`[/]b/).test(x))": true, "return /a b/;": false, "g(a[0] / b) // c": true,
+	} {
+		if got := unfitForMinifier(text); (got == "") != want {
+			t.Errorf("%s: %q", text, got)
+		}
+	}
+	root := installedApp(t)
+	for _, line := range appFiles {
+		text, err := os.ReadFile(filepath.Join(root, line[4:]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := unfitForMinifier(string(text)); strings.HasSuffix(line, ".js") && found != "" {
+			t.Errorf("%s: %s", line[4:], found)
+		}
+	}
+}
+
+// unfitForMinifier is the first thing in a script that the minifier takes for something else.
+func unfitForMinifier(text string) string {
+	comment := regexp.MustCompile(`^(?s://[^\n]*|/\*.*?\*/)`)
+	expression := regexp.MustCompile(`^/(?:\\.|\[(?:\\.|[^\]\\])*\]|[^/\\\n\[])+/`)
+	quoted := regexp.MustCompile(`^(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")`)
+	template := regexp.MustCompile("^`(?:\\\\.|[^`\\\\])*`")
+	before := "" // what stands before, without blanks
+	for text != "" {
+		skip := 1
+		switch c := text[0]; {
+		case comment.MatchString(text):
+			text = text[len(comment.FindString(text)):]
+			continue
+		case c == '/' && before != "" && strings.ContainsAny(before[len(before)-1:], "(,=:[!&|?+-~*/{};"):
+			skip = len(expression.FindString(text))
+		case c == '/' && regexp.MustCompile(`(^|\W)return$|[^\w)\]]$`).MatchString(before):
+			return "a regular expression after " + before[max(0, len(before)-10):]
+		case c == '\'' || c == '"':
+			skip = len(quoted.FindString(text))
+		case c == '`':
+			said := template.FindString(text)
+			if strings.Count(said, "${") != len(regexp.MustCompile(`\$\{[^{}]*\}`).FindAllString(said, -1)) {
+				return "a template in " + said
+			}
+			skip = len(said)
+		}
+		if skip == 0 {
+			return "cannot be read from " + text[:min(len(text), 40)]
+		}
+		before += strings.TrimSpace(text[:skip])
+		text = text[skip:]
+	}
+	return ""
+}

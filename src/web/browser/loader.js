@@ -37,7 +37,7 @@
 		}
 
 		option(kind, name, title, help) {
-			const o = { kind, name, title, help, words: [], value(w) { this.words.push(w); } };
+			const o = { kind, name, title, help, words: [], known: {}, value(w) { this.words.push(w); } };
 			this.options.push(o);
 			return o;
 		}
@@ -45,13 +45,21 @@
 		render() {
 			this.inputs = [];
 			return E('fieldset', { 'data-type': this.type }, [E('legend', {}, [this.title]), ...classes.uci.sections(this.map.config, this.type).flatMap((s) => this.options.map((o) => {
-				const input = make[o.kind](o, s[o.name]);
+				const input = make[o.kind](o, o.known[s['.name']]), title = E('span');
 				input.name = `${s['.name']}.${o.name}`;
+				title.innerHTML = o.title;
 				this.inputs.push([s, o, input]);
-				return E('p', {}, [E('label', {}, [o.title, input]), E('span', {}, [o.help])]);
+				return E('p', {}, [E('label', {}, [title, input]), E('span', {}, [o.help])]);
 			}))]);
 		}
 
+		load() {
+			for (const o of this.options)
+				for (const s of classes.uci.sections(this.map.config, this.type))
+					o.known[s['.name']] = s[o.name];
+		}
+
+		// An option that has the value that it had when it was loaded is left as it is.
 		parse() {
 			for (const [s, o, input] of this.inputs) {
 				const value = read[o.kind](input);
@@ -60,7 +68,7 @@
 					throw new Error(`${o.name}: ${fine}`);
 				if (value === o.default || value.length === 0)
 					delete s[o.name];
-				else
+				else if (String(value) !== String(o.known[s['.name']]))
 					s[o.name] = value;
 			}
 		}
@@ -76,14 +84,20 @@
 			return this.list[this.list.length - 1];
 		}
 
+		async load() {
+			this.list.forEach((s) => s.load());
+		}
+
 		async render() {
+			await this.load();
 			return E('form', {}, [E('h2', {}, [this.title]), E('p', {}, [this.help]), ...this.list.map((s) => s.render())]);
 		}
 
 		async save(between) {
 			this.list.forEach((s) => s.parse());
 			await between();
-			return classes.uci.save();
+			await classes.uci.save();
+			return this.load();
 		}
 	}
 

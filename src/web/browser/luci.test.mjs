@@ -14,12 +14,12 @@ const kinds = { '.js': 'text/javascript', '.css': 'text/css' };
 let browser, server, url;
 
 const page = `<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>LuCI</title><link rel="icon" href="data:,"><body style="background: #fff">
-<div id="said"></div><div id="view"></div><script src="/loader.js"></script>`;
+<div id="said"></div><div id="view" style="max-width: 1180px; font: 13px sans-serif"></div><script src="/loader.js"></script>`;
 
 // What a router would say; it is in the page, and what the page asked for is in asked.
 const router = (may, evil) => {
 	const tunnel = (id) => ({
-		id, session: id, uuid: id === 103 ? evil : `node-${id}`, endpoint: null, interface: `l2tp${id}-${id}`, bridge: 'br-mesh', unattached: null, hook_failed: null,
+		id, session: id, uuid: id === 103 ? evil : `node-${id}`, endpoint: '198.51.100.10:60205', interface: `l2tp${id}-${id}`, bridge: 'br-mesh', unattached: null, hook_failed: null,
 		broker: 'wan', state: 'up', mtu: 1446, age_seconds: 5, heard_seconds: 1, rx_bytes: 1000 * Date.now(), rx_packets: 1, tx_bytes: 1, tx_packets: 1, limit_kbit: 0, features: 1,
 	});
 	let tunnels = [100, 101, 102, 103].map(tunnel), draining = false;
@@ -28,7 +28,7 @@ const router = (may, evil) => {
 		files: { '/etc/tunneldigger/allow': 'node-100\n' },
 		uci: {
 			'tunneldigger-broker': [
-				{ '.type': 'broker', '.name': 'wan', '.anonymous': false, enabled: '1', port: ['123', '8942'], allow_list: '/etc/tunneldigger/allow', deny_list: '/srv/deny' },
+				{ '.type': 'broker', '.name': 'wan', '.anonymous': false, enabled: '1', port: ['123', '8942'], allow_list: '/etc/tunneldigger/allow', deny_list: '/srv/deny', tunnel_id_base: '200' },
 				{ '.type': 'bridge', '.name': 'cfg01', '.anonymous': true, interface: "br-it's" }, { '.type': 'hooks', '.name': 'cfg02', '.anonymous': true },
 				{ '.type': 'log', '.name': 'cfg03', '.anonymous': true, verbosity: 'WARNING' }, { '.type': 'client', '.name': 'cfg04', '.anonymous': true, uuid: 'node-1' },
 			],
@@ -58,7 +58,7 @@ const router = (may, evil) => {
 };
 
 async function open(view, may = true) {
-	const context = await browser.newContext({ viewport: { width: 1200, height: 900 } });
+	const context = await browser.newContext({ viewport: { width: 1920, height: 900 } });
 	const p = await context.newPage();
 	p.wrong = [];
 	p.on('console', (m) => ['error', 'warning'].includes(m.type()) && p.wrong.push(m.text()));
@@ -96,8 +96,13 @@ test('status shows tunnels, what strangers chose as text', async () => {
 	assert.equal(await p.locator('.td-table script, .td-table img').count(), 0);
 	assert.equal(await p.title(), 'LuCI');
 	await p.locator('.td-row td').nth(7).filter({ hasText: 'Mbit/s' }).waitFor(); // the rates of a second look
+	// LuCI's page is no wider on a wide screen.
+	assert.deepEqual(await p.locator('.td-row').locator('.td-number, .td-address').evaluateAll((cells) => cells.filter((c) => c.scrollWidth > c.clientWidth).map((c) => c.textContent)), []);
 	await p.evaluate(() => { router.fails = 'no broker runs'; });
 	await p.getByRole('alert').filter({ hasText: 'What is below is old: no broker runs' }).waitFor();
+	await p.evaluate(() => show('status'));
+	await p.getByRole('alert').filter({ hasText: 'The broker does not answer: no broker runs' }).waitFor();
+	assert.equal(await p.getByRole('button', { name: 'Drain' }).count(), 0);
 	assert.deepEqual(p.wrong, []);
 });
 
@@ -144,6 +149,7 @@ test('settings have every option of the documents, and ask check before they are
 	assert.ok(await input('wan.enabled').isChecked());
 	assert.equal(await input('wan.port').inputValue(), '123 8942');
 	assert.equal(await input('cfg03.verbosity').inputValue(), 'WARNING');
+	assert.deepEqual(await input('wan.datapath').locator('option').allTextContents(), ['auto (default)', 'auto', 'kernel', 'user']);
 
 	const save = p.getByRole('button', { name: 'Save' });
 	for (const [name, value, fault] of [['wan.max_tunnels', '70000', 'want 1–65535'], ['wan.pmtu', '500', 'want 0, 1280–8946'], ['wan.allow_list', 'allow', 'want a path from /'], ['wan.port', '123 x', 'want 1–65535']]) {
@@ -161,10 +167,20 @@ test('settings have every option of the documents, and ask check before they are
 	await p.locator('.note', { hasText: 'line 2: a fault' }).waitFor();
 	assert.equal(await p.evaluate(() => router.saved), 0);
 	await p.evaluate(() => { router.fails = ''; });
+
+	// What was refused and is put back is not in what is checked next.
+	await input('wan.tunnel_id_base').fill('65530');
+	await p.evaluate(() => { router.fails = 'line 3: another'; });
+	await save.click();
+	await p.locator('.note', { hasText: 'line 3: another' }).waitFor();
+	await input('wan.tunnel_id_base').fill('200');
+	await p.evaluate(() => { router.fails = ''; });
+
 	await save.click();
 	await p.waitForFunction(() => router.saved === 1);
-	assert.deepEqual((await asked(p, 'check'))[1], { list: '', config: "config broker 'wan'\n\tlist port '123'\n\tlist port '8942'\n\toption allow_list '/etc/tunneldigger/allow'\n\toption deny_list '/srv/deny'\n" +
-		"\toption max_tunnels '70'\nconfig bridge\n\toption interface 'br-it'\\''s'\nconfig hooks\nconfig log\n\toption verbosity 'WARNING'\nconfig client\n\toption uuid 'node-1'\n" });
+	assert.match((await asked(p, 'check'))[1].config, /tunnel_id_base '65530'/);
+	assert.deepEqual((await asked(p, 'check'))[2], { list: '', config: "config broker 'wan'\n\tlist port '123'\n\tlist port '8942'\n\toption allow_list '/etc/tunneldigger/allow'\n\toption deny_list '/srv/deny'\n" +
+		"\toption tunnel_id_base '200'\n\toption max_tunnels '70'\nconfig bridge\n\toption interface 'br-it'\\''s'\nconfig hooks\nconfig log\n\toption verbosity 'WARNING'\nconfig client\n\toption uuid 'node-1'\n" });
 	assert.deepEqual(p.wrong, []);
 });
 
@@ -176,6 +192,8 @@ test('settings offer a rule for the firewall', async () => {
 	assert.deepEqual(await p.evaluate(() => router.uci.firewall[1]), { '.type': 'rule', '.name': 'new', '.anonymous': true, name: 'tunneldigger', src: 'wan', proto: 'udp', dest_port: '8942', target: 'ACCEPT' });
 	await p.evaluate(() => show('settings'));
 	await p.getByText('The firewall lets clients in from wan at every port.').waitFor();
+	await p.evaluate(() => { router.uci['tunneldigger-broker'][0].enabled = '0'; return show('settings'); });
+	assert.equal(await p.getByText('The firewall').count(), 0); // nobody is to come
 	assert.deepEqual(p.wrong, []);
 });
 

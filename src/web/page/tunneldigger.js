@@ -238,10 +238,10 @@ const tunneldigger = (() => {
 		return { past, add, pictures };
 	}
 
-	/* Columns: [title, class, what it is sorted by, what it shows] */
+	/* Columns: [title, class, what it is sorted by, what it shows]; the style sheet says how wide they are, in the font's size. */
 	const COLUMNS = [
 		['Node', 'td-node', (t) => t.uuid, (t) => t.uuid],
-		['Address', 'td-wide', (t) => t.endpoint || '', (t) => t.endpoint || '–'],
+		['Address', 'td-address', (t) => t.endpoint || '', (t) => t.endpoint || '–'],
 		['Interface', 'td-widest', (t) => t.id, (t) => t.interface],
 		['Bridge', 'td-wide', (t) => t.bridge || '', (t) => t.bridge || '–'],
 		['MTU', 'td-number td-wide', (t) => t.mtu, (t) => String(t.mtu)],
@@ -253,6 +253,9 @@ const tunneldigger = (() => {
 		['Limit', 'td-number td-widest', (t) => t.limit_kbit || Infinity, (t) => t.limit_kbit ? bits(1000 * t.limit_kbit) : 'none'],
 		['State', 'td-state', (t) => t.flags.length ? t.flags[0][1] : '', null],
 	];
+
+	/* With less room than so many times the font's size, the table has fewer columns. */
+	const ROOM = [[102, 'td-no-widest'], [82, 'td-no-wide'], [70, 'td-no-address'], [48, 'td-narrow']];
 
 	/* Those that the words are found in, in order. Pure; sorting is stable. */
 	function select(tunnels, words, column, descending) {
@@ -361,6 +364,7 @@ const tunneldigger = (() => {
 			text(r.cells[11], state);
 			r.cells[11].title = state;
 			r.cells[0].title = t.uuid;
+			r.cells[1].title = t.endpoint || '';
 			const d = spark(t.samples);
 			if (r.path.getAttribute('d') !== d)
 				r.path.setAttribute('d', d);
@@ -370,6 +374,11 @@ const tunneldigger = (() => {
 
 		const root = element('section', { class: 'td-tunnels' },
 			element('div', { class: 'td-bar' }, search, found), scroll);
+		// As container queries would, which the minifier of LuCI's build takes apart.
+		new ResizeObserver(() => {
+			const room = root.clientWidth / parseFloat(getComputedStyle(root).fontSize);
+			root.className = ['td-tunnels', ...ROOM.filter(([least]) => room < least).map(([, kind]) => kind)].join(' ');
+		}).observe(root);
 		return { element: root, buttons, search, set(list) { tunnels = list; choose(); } };
 	}
 
@@ -393,7 +402,7 @@ const tunneldigger = (() => {
 				element('h2', {}, b.name, b.draining ? element('span', { class: 'td-badge td-warning' }, b.close_rate ? `draining, closes ${b.close_rate} a minute` : 'draining') : null),
 				element('p', { class: 'td-large' }, `${count(b.tunnels)} of ${count(b.limit)} tunnels`), bar,
 				element('ul', { class: 'td-listeners' }, ...b.listeners.map((l) => element('li', { class: l.listening ? 'td-good' : 'td-bad' },
-					`${l.address.includes(':') ? `[${l.address}]` : l.address}:${l.port}`,
+					(l.address.includes(':') ? `[${l.address}]` : l.address) + `:${l.port}`,
 					l.listening ? element('span', { class: 'td-hidden' }, ' listens') : element('span', {}, ` does not listen: ${l.why || 'it waits'}`)))),
 				element('dl', {}, ...facts.flatMap(([name, words]) => [element('dt', {}, name), element('dd', {}, words)])));
 		});

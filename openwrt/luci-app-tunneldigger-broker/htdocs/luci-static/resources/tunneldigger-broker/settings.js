@@ -11,7 +11,7 @@ const CONFIG = 'tunneldigger-broker';
 
 const callCheck = rpc.declare({ object: 'luci.tunneldigger-broker', method: 'check', params: ['config', 'list'], reject: true });
 
-const words = (range) => /^[A-Za-z]+(, [A-Za-z]+)+$/.test(range) ? range.split(', ') : null;
+const words = (range) => (/^[A-Za-z]+(, [A-Za-z]+)+$/).test(range) ? range.split(', ') : null;
 
 /* What is wrong with a value by its range: "0, 0.001–3600", "a path". The rest is for the broker's own check. */
 function fault(range, value) {
@@ -31,15 +31,17 @@ function fault(range, value) {
 function addOption(section, [name, list, standard, range, help]) {
 	const choice = words(range);
 	const kind = list ? form.DynamicList : range === '0, 1' ? form.Flag : choice ? form.ListValue : form.Value;
-	const o = section.option(kind, name, name, help);
+	const o = section.option(kind, name, name.replace(/_/g, '_<wbr>'), help); // as HTML; a long name would push its field aside
 	if (choice)
 		choice.forEach((word) => o.value(word));
 	if (kind === form.Flag)
 		o.default = standard;
 	else
-		o.placeholder = standard;
+		o.placeholder = choice ? _('%s (default)').replace('%s', standard) : standard;
 	o.rmempty = standard !== 'must be set';
 	o.optional = o.rmempty;
+	if (!o.rmempty)
+		o.width = '30%'; // in a table: a UUID is longer than its help
 	if (kind !== form.Flag)
 		o.validate = (id, value) => fault(range, value) || true;
 	return o;
@@ -63,7 +65,8 @@ const quoted = (value) => `'${String(value).replace(/'/g, "'\\''")}'`;
 function text() {
 	let lines = '';
 	for (const s of uci.sections(CONFIG)) {
-		lines += `config ${s['.type']}${s['.anonymous'] ? '' : ` ${quoted(s['.name'])}`}\n`;
+		const named = s['.anonymous'] ? '' : ` ${quoted(s['.name'])}`;
+		lines += `config ${s['.type']}${named}\n`;
 		for (const name in s) {
 			const value = name.startsWith('.') ? null : uci.get(CONFIG, s['.name'], name);
 			if (Array.isArray(value))
@@ -84,5 +87,5 @@ async function check(config, list) {
 }
 
 return baseclass.extend({ CONFIG, addSection, rows, fault, text, check,
-	/* Saves a map if check finds no fault in what would come of it. */
-	save: (map) => map.save(() => check(text(), '')) });
+	/* Saves a map if check finds no fault in what would come of it. Else its options look at their values again: one that is put back would count as unchanged. */
+	save: (map) => map.save(() => check(text(), '').catch((e) => map.load().then(() => { throw e; }))) });

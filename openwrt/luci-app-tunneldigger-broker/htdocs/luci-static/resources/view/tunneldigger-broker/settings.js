@@ -7,12 +7,11 @@
 
 const PORTS = ['53', '123', '8942'];
 
+const enabled = () => uci.sections(settings.CONFIG, 'broker').filter((s) => s.enabled !== '0');
+
 /* The ports of enabled sections that no rule of the firewall lets in from outside, by number. */
 function closed() {
-	const ports = new Set();
-	for (const s of uci.sections(settings.CONFIG, 'broker'))
-		if (s.enabled !== '0')
-			(s.port ? [].concat(s.port) : PORTS).forEach((p) => ports.add(p));
+	const ports = new Set(enabled().flatMap((s) => s.port || PORTS));
 	for (const rule of uci.sections('firewall', 'rule')) {
 		const protocols = [].concat(rule.proto || 'tcp udp').join(' ').split(/\s+/);
 		if (rule.target !== 'ACCEPT' || rule.enabled === '0' || rule.dest || !['wan', '*'].includes(rule.src) ||
@@ -31,6 +30,8 @@ function closed() {
 
 function offer() {
 	const ports = closed();
+	if (enabled().length === 0)
+		return '';
 	if (ports.length === 0)
 		return E('p', {}, [_('The firewall lets clients in from wan at every port.')]);
 	return E('div', { 'class': 'alert-message warning' }, [

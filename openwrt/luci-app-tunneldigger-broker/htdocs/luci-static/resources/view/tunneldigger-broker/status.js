@@ -62,8 +62,8 @@ return view.extend({
 			_('Close'), () => callKick(String(t.id))) } : {});
 		const program = element('p', {}), trouble = element('p', { class: 'td-bad', role: 'alert', hidden: true });
 		const cards = element('div', { class: 'td-cards' }), charts = element('div', { class: 'td-charts' });
-		let draining = false;
-		const drain = element('button', { type: 'button', onclick: () => {
+		let draining = false, seen = false;
+		const drain = element('button', { type: 'button', hidden: true, onclick: () => {
 			const off = draining;
 			sure(off ? _('Take new tunnels again?') : _('Take no new tunnels? Those that stand stay; newcomers go elsewhere.'),
 				off ? _('End draining') : _('Drain'), () => callDrain(off));
@@ -80,9 +80,10 @@ return view.extend({
 				table.set(status.tunnels);
 				draining = status.brokers.some((b) => b.draining);
 				text(drain, draining ? _('End draining') : _('Drain'));
-				trouble.hidden = true;
+				trouble.hidden = seen = true;
+				drain.hidden = false;
 			} catch (e) {
-				text(trouble, _('What is below is old: %s').replace('%s', () => e.message));
+				text(trouble, (seen ? _('What is below is old: %s') : _('The broker does not answer: %s')).replace('%s', () => e.message));
 				trouble.hidden = false;
 			}
 		}
