@@ -42,10 +42,10 @@ func (b *Broker) Adopt(now time.Duration, records [][]byte) (adopted []uint32) {
 }
 
 // Adoptable gives the name of the interface that a record's tunnel had; false: it is
-// nothing for Adopt.
-func Adoptable(record []byte) (name string, ok bool) {
+// nothing for Adopt, or does not fit into this configuration, as for Remake.
+func (b *Broker) Adoptable(record []byte) (name string, ok bool) {
 	t, err := restoreTunnel(record)
-	if err != nil || t.state != up {
+	if err != nil || t.state != up || !b.listensAt(t) || !b.has(t) {
 		return "", false
 	}
 	f := t.facts()

@@ -113,6 +113,12 @@ func TestRemakeWhatFits(t *testing.T) {
 			r.up(bob, "b", 8, unique)
 			other := c
 			test.change(&other, &r.options)
+			for _, id := range []uint32{100, 101} { // where the interface outlives its broker; the time and others' IDs are the daemon's to look at
+				want := slices.Contains(test.want, id) || what == "long ago" || what == "another's ID"
+				if name, ok := New(other, r.options).Adoptable(r.AppendTunnel(nil, id)); ok != want || ok && name != fmt.Sprintf("l2tp%d-%[1]d", id) {
+					t.Errorf("tunnel %d is adoptable: %v, as %q", id, ok, name)
+				}
+			}
 			if ids := r.crash(other); !slices.Equal(ids, test.want) {
 				t.Fatalf("made again: %v, want %v", ids, test.want)
 			}

@@ -32,7 +32,8 @@ func (d *Daemon) openDatapath() error {
 			return err
 		}
 	}
-	removed, err := d.carriers.User.Sweep(d.free)
+	// What a crash has left may be of a configuration with other IDs.
+	removed, err := d.carriers.User.Sweep(func(id uint32) bool { return d.free(id) || d.store.Stored(id) })
 	for _, name := range removed {
 		d.log.Info("removed an interface that belonged to nobody", "interface", name)
 	}

@@ -16,12 +16,16 @@ func (d *Daemon) lastInterfaces() {
 	}
 }
 
-// reopen opens the TAP interfaces that the process before has left.
+// reopen opens the TAP interfaces that the process before has left of tunnels that fit
+// into the configuration: without a listener of ours nothing would come to the others.
 func (d *Daemon) reopen(left survive.Remains) {
 	for i := range left {
 		l := &left[i]
-		name, ok := broker.Adoptable(l.Record)
-		if s := d.named(l.Section); l.FD < 0 && ok && s != nil && s.user() && d.now-d.store.Alive() < s.Config.TunnelTimeout {
+		s := d.named(l.Section)
+		if l.FD >= 0 || s == nil || !s.user() || d.now-d.store.Alive() >= s.Config.TunnelTimeout {
+			continue
+		}
+		if name, ok := s.core.Adoptable(l.Record); ok {
 			l.FD = d.carriers.User.Reopen(name)
 		}
 	}

@@ -38,9 +38,6 @@ func (l *load) healing(s *swarm.Swarm, clients int, what string) {
 		}
 	}
 	l.waitTunnels(soon, clients)
-	if native {
-		return
-	}
 	if others := l.match(s); others != 0 {
 		l.t.Errorf("%s: %d tunnels are nobody's", what, others)
 	}
