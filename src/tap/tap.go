@@ -86,9 +86,12 @@ func Prove() error {
 		return err
 	}
 	defer unix.Close(fd)
+	if !privilege.Network() { // where anybody may open it, as udev has it
+		return privilege.ErrNetwork
+	}
 	var features uint32
 	if err := ioctl(fd, unix.TUNGETFEATURES, unsafe.Pointer(&features)); err != nil {
-		return fmt.Errorf("%s is no TUN/TAP device: %w", path, err)
+		return fmt.Errorf(path+" is no TUN/TAP device: %w", err)
 	}
 	if features&(unix.IFF_TAP|unix.IFF_VNET_HDR) != unix.IFF_TAP|unix.IFF_VNET_HDR {
 		return fmt.Errorf("the kernel's TAP devices lack IFF_VNET_HDR: features %#x", features)
@@ -106,7 +109,7 @@ func open() (int, error) {
 	case err == unix.EPERM, err == unix.EACCES:
 		return -1, fmt.Errorf("%w (%w)", ErrDenied, err)
 	}
-	return -1, fmt.Errorf("open %s: %w", path, err)
+	return -1, fmt.Errorf("open "+path+": %w", err)
 }
 
 // ifreq is struct ifreq with flags.

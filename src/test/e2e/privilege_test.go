@@ -1,4 +1,4 @@
-//go:build vm
+//go:build vm || native
 
 package e2e
 
