@@ -13,7 +13,7 @@ const EVIL = '<script>document.title="taken"</script><img/src=x/onerror=alert(1)
 const kinds = { '.js': 'text/javascript', '.css': 'text/css' };
 let browser, server, url;
 
-const page = `<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>LuCI</title><link rel="icon" href="data:,"><body style="background: #fff">
+const page = `<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>LuCI</title><link rel="icon" href="data:,"><style>body { line-height: 18px; } input:not([type=checkbox]) { box-sizing: content-box; height: 30px; }</style><body style="background: #fff">
 <div id="said"></div><div id="view" style="max-width: 1180px; font: 13px sans-serif"></div><script src="/loader.js"></script>`;
 
 // What a router would say; it is in the page, and what the page asked for is in asked.
@@ -92,6 +92,10 @@ after(async () => {
 test('status shows tunnels, what strangers chose as text', async () => {
 	const p = await open('status');
 	await p.getByText('4 tunnels', { exact: true }).waitFor();
+	const scale = await p.locator('.td-chart').first().locator('text[text-anchor=end]').allTextContents(); // nothing has passed yet
+	assert.equal(new Set(scale).size, scale.length, `the scale ${scale}`);
+	assert.ok(await p.locator('.td-search').evaluate((e) => e.offsetHeight) < 36, 'the theme makes the field too high');
+	assert.ok(await p.locator('.td-large').evaluate((e) => e.scrollHeight <= e.clientHeight), 'the theme makes the line too low');
 	assert.deepEqual(await p.locator('.td-row td.td-node').allTextContents(), [EVIL, 'node-100', 'node-101', 'node-102']);
 	assert.equal(await p.locator('.td-table script, .td-table img').count(), 0);
 	assert.equal(await p.title(), 'LuCI');

@@ -164,7 +164,7 @@ const tunneldigger = (() => {
 		for (const part of [0, 0.5, 1]) {
 			picture.append(
 				svg('line', { x1: left, x2: width, y1: y(part * top_), y2: y(part * top_), class: 'td-grid' }),
-				label(left - 6, y(part * top_) + 4, 'end', words(part * top_)));
+				label(left - 6, y(part * top_) + 4, 'end', part === 0.5 && words(top_ / 2) === words(top_) ? '' : words(part * top_)));
 		}
 		for (const minutes of [60, 45, 30, 15, 0])
 			picture.append(label(x(now - 60 * minutes), height - 4, minutes === 60 ? 'start' : minutes ? 'middle' : 'end', minutes ? `−${minutes} min` : 'now'));
