@@ -12,6 +12,14 @@ import (
 // ErrAlive: somebody answers on the socket already.
 var ErrAlive = errors.New("another broker answers there")
 
+// Advice says in words what follows from an error of Listen, and what to do.
+func Advice(err error) string {
+	if errors.Is(err, ErrAlive) {
+		return "commands reach the other broker; --socket PATH gives this one a place of its own"
+	}
+	return "commands can't reach this broker; --socket PATH sets another place"
+}
+
 // socketFile is the file of a socket that is ours.
 type socketFile struct {
 	path     string

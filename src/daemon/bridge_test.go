@@ -110,7 +110,7 @@ func TestClientSections(t *testing.T) {
 	}
 	k.Tunnels[17], k.Tunnels[18] = true, true
 	d.configured(t, "config client\n\toption uuid 'two'\n\toption tunnel_id '18'\n")
-	if err := d.sweep(); err != nil || k.Tunnels[18] || !k.Tunnels[17] {
+	if _, err := d.carriers.Kernel.Sweep(d.free); err != nil || k.Tunnels[18] || !k.Tunnels[17] {
 		t.Errorf("left are %v, %v", k.Tunnels, err)
 	}
 }

@@ -28,7 +28,10 @@ func (d *Daemon) openDatapath() error {
 		return err
 	}
 	if d.carriers.KernelUp() {
-		if err := d.sweep(); err != nil {
+		// One that belongs to somebody is left alone; its ID will be found taken and set aside.
+		found, err := d.carriers.Kernel.Sweep(d.free)
+		d.journal.Swept(found)
+		if err != nil {
 			return err
 		}
 	}
@@ -46,15 +49,6 @@ func (d *Daemon) openDatapath() error {
 	err = d.links.Adopt(d.now, d.bridges.Is)
 	d.interfacesChanged()
 	d.carriers.User.Open()
-	return err
-}
-
-// sweep removes tunnels with IDs that are free to this daemon and that belong to no
-// process. One that belongs to somebody is left alone; its ID will be found
-// taken and set aside.
-func (d *Daemon) sweep() error {
-	found, err := d.carriers.Kernel.Sweep(d.free)
-	d.journal.Swept(found)
 	return err
 }
 
@@ -109,4 +103,28 @@ func (d *Daemon) interfacesChanged() {
 func (d *Daemon) about(t *tunnels.Tunnel) []any {
 	f := broker.Facts{Tunnel: t.ID, Peer: t.Peer}
 	return append(d.journal.About(t.Section.Config.Name, &f), "interface", t.Interface)
+}
+
+// judge marks a tunnel that no bridge section fits, or takes the mark away. counts
+// is whether such a tunnel counts, as one that was not counted before.
+func (d *Daemon) judge(s *section, f *broker.Facts, counts bool) {
+	fresh, say := d.marks.Loose(s.Number, f, !s.leaving && d.bridges.Loose(s.Config.Name, f), counts)
+	if !fresh {
+		return
+	}
+	s.loosened++
+	if say {
+		d.log.Warn("no bridge section fits tunnels like this one: they are attached to nothing; give one section no option mtu, or add one",
+			"broker", s.Config.Name, "mtu", f.MTU, "port", f.Local.Port(), "tunnel", f.Tunnel)
+	}
+}
+
+// judgeAll does it for all tunnels, when there are other bridge sections.
+func (d *Daemon) judgeAll(counts bool) {
+	d.marks.Anew()
+	d.eachTunnel(func(s *section, t *broker.TunnelInfo) {
+		if t.Stands() {
+			d.judge(s, &t.Facts, counts)
+		}
+	})
 }

@@ -165,9 +165,11 @@ func TestSweepBesideLargeIDs(t *testing.T) {
 	for _, id := range []uint32{101, 3000000000, ^uint32(0)} {
 		k.Tunnels[id] = true
 	}
-	if err := d.sweep(); err != nil {
+	found, err := d.carriers.Kernel.Sweep(d.free)
+	if err != nil {
 		t.Fatal(err)
 	}
+	d.journal.Swept(found)
 	log.await(t, "removed a tunnel that belonged to nobody tunnel=101")
 	if len(k.Tunnels) != 2 {
 		t.Errorf("left are %v", k.Tunnels)

@@ -9,6 +9,8 @@ import (
 	"tunneldigger/src/listen"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/sock"
+	"tunneldigger/src/tunnels"
+	"tunneldigger/src/wire"
 )
 
 const (
@@ -86,10 +88,18 @@ func (d *Daemon) handshake(s *section, listener int, peer, local netip.AddrPort,
 	d.handle(s, &d.event)
 }
 
+// tunnel finds one that is not being closed, and its section; nil: there is none.
+func (d *Daemon) tunnel(id uint32) (*tunnels.Tunnel, *section) {
+	if t := d.tunnels.Get(id); t != nil && !t.Closing {
+		return t, d.owner(t.Section)
+	}
+	return nil, nil
+}
+
 // tunnelReady takes in one datagram of a tunnel's socket, or its errors.
 func (d *Daemon) tunnelReady(ev *poll.Event) {
-	t := d.tunnels.Get(uint32(ev.Token))
-	if t == nil || t.Closing {
+	t, s := d.tunnel(uint32(ev.Token))
+	if s == nil {
 		return
 	}
 	if ev.Error || ev.Hup {
@@ -107,7 +117,7 @@ func (d *Daemon) tunnelReady(ev *poll.Event) {
 		d.settle()
 	case own:
 		d.event = broker.Event{Kind: broker.EventTunnelDatagram, Tunnel: t.ID, Data: d.buffer[:n]}
-		d.handle(d.section(t.Section.Number), &d.event)
+		d.handle(s, &d.event)
 	default:
 		if s, listener, ok := d.entrance(t.Listener, t.Local); ok {
 			d.handshake(s, listener, from, t.Local, d.buffer[:n])
@@ -125,18 +135,18 @@ func (d *Daemon) collectMail() {
 	}
 	for n := 0; d.carriers.User.Next(&d.letter, n < maxLetters); n++ {
 		m := &d.letter
-		t := d.tunnels.Get(m.Tunnel)
+		t, s := d.tunnel(m.Tunnel)
 		switch {
-		case !m.Own || t == nil || t.Closing:
+		case !m.Own || s == nil:
 			if s, listener, ok := d.entrance(int(m.Tag), m.Local); ok {
 				d.handshake(s, listener, m.Peer, m.Local, m.Data)
 			}
 		case m.PathMTU > 0:
 			d.event = broker.Event{Kind: broker.EventTooBig, Tunnel: t.ID, Size: m.PathMTU}
-			d.handle(d.section(t.Section.Number), &d.event)
+			d.handle(s, &d.event)
 		default:
 			d.event = broker.Event{Kind: broker.EventTunnelDatagram, Tunnel: t.ID, Data: m.Data}
-			d.handle(d.section(t.Section.Number), &d.event)
+			d.handle(s, &d.event)
 		}
 		if n == 2*maxLetters { // the rest has its turn, as all others have
 			d.wake.Notify()
@@ -146,4 +156,40 @@ func (d *Daemon) collectMail() {
 	if d.carriers.User.Waiting() {
 		d.wake.Notify()
 	}
+}
+
+// entrance finds who gets what a newcomer sent to local, as [listen.All.Entrance] does; false: nobody,
+// and it is counted as lost.
+func (d *Daemon) entrance(number int, local netip.AddrPort) (*section, int, bool) {
+	n, ok := d.places.Entrance(uint32(number), local)
+	if !ok {
+		d.unsent++
+	}
+	return d.section(listen.Section(n)), int(n), ok
+}
+
+// reply answers by the listener that was asked, or by another one that has its
+// address. Without any the answer is lost, and counted.
+func (d *Daemon) reply(e *broker.Effect) {
+	if d.places.Reply(uint32(e.Listener), e.Local, e.Peer, e.Message()) {
+		d.replied = true
+	} else {
+		d.unsent++
+	}
+}
+
+// holder finds the section whose tunnel a datagram is about, which may be
+// another one than the section that listens there now. Who only asks is answered
+// by that one.
+func (d *Daemon) holder(s *section, peer, local netip.AddrPort, data []byte) *section {
+	m, err := wire.Parse(data)
+	if _, frame := wire.ParseData(data); !frame && err != nil || err == nil && (m.Type == wire.TypeCookie || m.Type == wire.TypeUsage) {
+		return s
+	}
+	for _, other := range d.sections {
+		if other != s && other.core.Knows(peer, local) {
+			return other
+		}
+	}
+	return s
 }

@@ -76,9 +76,6 @@ func (d *Daemon) named(name string) *section {
 func (d *Daemon) apply(next *reload.Plan, before []*section) string {
 	var said strings.Builder
 	d.journal.Odd(next.Config)
-	others := slices.ContainsFunc(next.Changes, func(c config.Change) bool {
-		return strings.HasPrefix(c.Section, "bridge ") || strings.HasPrefix(c.Section, "client ")
-	})
 	draining, rate := d.draining()
 	d.use(next.Config)
 	d.journal.Configure(d.config.Log)
@@ -86,11 +83,7 @@ func (d *Daemon) apply(next *reload.Plan, before []*section) string {
 	for _, c := range next.Changes {
 		fmt.Fprintln(&said, c)
 	}
-	for _, text := range next.Kept {
-		fmt.Fprintln(&said, text)
-		d.log.Warn(text)
-	}
-	for _, text := range d.bridges.Missing(d.now, d.links) {
+	for _, text := range append(next.Kept, d.bridges.Missing(d.now, d.links)...) {
 		fmt.Fprintln(&said, text)
 		d.log.Warn(text)
 	}
@@ -136,7 +129,7 @@ func (d *Daemon) apply(next *reload.Plan, before []*section) string {
 	}
 	d.hooks.Reload(&d.config.Hooks)
 	d.followLists(true)
-	if others {
+	if next.Moves() {
 		d.links.Follow(d.now)
 		d.interfacesChanged()
 		d.judgeAll(true)

@@ -23,7 +23,7 @@ func (d *Daemon) restore(c *successor.Past, record string) error {
 	d.serial, d.started = c.Serial, c.Started
 	d.setJar(c.Key)
 	d.store = survive.ResumeStore(d.log, c.State, record)
-	d.lastInterfaces()
+	d.carriers.Last(d.store.Recorded())
 	d.hooks.Counts, d.unsent = hook.Counts{Ended: c.Ended, Failed: c.Failed}, c.Unsent
 	d.moved, d.confined = c.Moved, c.Confined
 	if c.Moving {
@@ -95,9 +95,6 @@ func (d *Daemon) restoreSection(c *survive.Section, b *config.Broker, most []int
 // restoreUnborn tells the cores which tunnels end before they were up, where that
 // was version 1.0's to know and not theirs.
 func (d *Daemon) restoreUnborn(keys []uint64) {
-	if len(keys) == 0 {
-		return
-	}
 	d.eachTunnel(func(s *section, t *broker.TunnelInfo) {
 		if slices.Contains(keys, events.Key(s.Number, t.Serial)) {
 			s.core.NeverUp(t.Tunnel)

@@ -45,6 +45,16 @@ func (d *Daemon) section(number int) *section {
 	return nil
 }
 
+// owner is the one that has a tunnel, nil: it has gone.
+func (d *Daemon) owner(t *tunnels.Section) *section {
+	for _, s := range d.sections {
+		if &s.Section == t {
+			return s
+		}
+	}
+	return nil
+}
+
 // name is that of a section by its number, "" where there is none.
 func (d *Daemon) name(number int) string {
 	if s := d.section(number); s != nil {
@@ -124,21 +134,12 @@ func (d *Daemon) retire(s *section, number uint32) {
 	l, _ := s.listen.Get(number)
 	_, _ = l.Flush()
 	d.moved = d.moved || s.core.Tunnels() > 0
-	own, ours := l.(*sock.Listener)
-	if ours {
-		_ = own.Shut() // in vain where its interface has gone
-	}
-	for n := 0; ours && n < maxRetired; n++ {
-		datagrams, faults := own.Receive()
-		if len(datagrams) == 0 && faults == 0 {
-			break
-		}
-		for i := range datagrams {
-			dg := &datagrams[i]
+	if own, ours := l.(*sock.Listener); ours {
+		own.Drain(maxRetired, func(dg *sock.Datagram) {
 			if to, n, ok := d.entrance(int(number), dg.Local); ok {
 				d.handshake(to, n, dg.Peer, dg.Local, dg.Data)
 			}
-		}
+		})
 	}
 	s.listen.Close(number)
 }

@@ -114,7 +114,7 @@ func (d *Daemon) makeSections(r *survive.Record) (left survive.Remains, err erro
 	}
 	d.store, left = survive.OpenStore(d.log, key, r)
 	d.setJar(d.store.Key())
-	d.lastInterfaces()
+	d.carriers.Last(d.store.Recorded())
 	most := d.shares()
 	for i := range c.Brokers {
 		b := &c.Brokers[i]
@@ -144,20 +144,6 @@ func (d *Daemon) makeDatapath(none bool, socket string) error {
 	return d.links.Open()
 }
 
-// tellDatapath says what carries a section's frames.
-func (d *Daemon) tellDatapath(s *section) {
-	switch {
-	case !s.user():
-		if d.carriers.None == nil {
-			d.log.Info("the kernel carries the frames", "broker", s.Config.Name)
-		}
-	case s.Config.Datapath == config.DatapathUser:
-		d.log.Info("the broker carries the frames itself", "broker", s.Config.Name)
-	default:
-		d.log.Warn("the broker carries the frames itself: with the kernel it would be faster", "broker", s.Config.Name, "error", d.carriers.Lacks())
-	}
-}
-
 // setJar makes what cookies, and digests of UUIDs, come from.
 func (d *Daemon) setJar(key [16]byte) {
 	d.jar = cookie.New(key)
@@ -177,7 +163,9 @@ func (d *Daemon) add(b *config.Broker, most int) (*section, error) {
 	s := d.newSection(number, b, path)
 	s.core = broker.New(*b, d.coreOptions(s, most))
 	d.place(s)
-	d.tellDatapath(s)
+	if d.carriers.None == nil {
+		d.journal.Carries(b, s.user(), d.carriers.Lacks())
+	}
 	return s, nil
 }
 
@@ -205,9 +193,9 @@ func (d *Daemon) taken(s *section, id uint32) bool {
 // tells how many tunnels each of its sections may have.
 func (d *Daemon) shares() []int {
 	c := d.config
-	wanted, others := 0, spareFiles+resources.HookFiles*resources.Hooks(c.Hooks.Parallel)
+	wanted, others := make([]int, len(c.Brokers)), spareFiles+resources.HookFiles*resources.Hooks(c.Hooks.Parallel)
 	for i := range c.Brokers {
-		wanted += c.Brokers[i].MaxTunnels
+		wanted[i] = c.Brokers[i].MaxTunnels
 		others += len(listen.Endpoints(&c.Brokers[i]))
 	}
 	for _, s := range d.sections {
@@ -215,14 +203,10 @@ func (d *Daemon) shares() []int {
 			others += s.core.Tunnels()
 		}
 	}
-	files, limit := resources.RaiseFiles(wanted, others)
-	if files < wanted {
+	most, files, all, limit := resources.Shares(wanted, others)
+	if files < all {
 		d.log.Warn("fewer tunnels than max_tunnels: the process may not open more files",
-			"tunnels", files, "max_tunnels", wanted, "nofile", limit)
-	}
-	most := make([]int, len(c.Brokers))
-	for i := range most {
-		most[i] = resources.Share(files, c.Brokers[i].MaxTunnels, wanted)
+			"tunnels", files, "max_tunnels", all, "nofile", limit)
 	}
 	return most
 }

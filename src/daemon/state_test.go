@@ -46,7 +46,7 @@ func TestFieldsAreHandedOver(t *testing.T) {
 		typ := reflect.TypeOf(c.value)
 		for i := range typ.NumField() {
 			if name := typ.Field(i).Name; name != "_" && !slices.Contains(strings.Fields(c.known), name) {
-				t.Errorf("%v.%s: hand it over (survive/state.go, state.go, restore.go), or say here why not", typ, name)
+				t.Errorf("%v.%s: hand it over (survive/state.go, upgrade.go, restore.go), or say here why not", typ, name)
 			}
 		}
 	}

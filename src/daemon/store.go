@@ -8,14 +8,6 @@ import (
 	"tunneldigger/src/tunnels"
 )
 
-// lastInterfaces has TAP interfaces outlive the process where it leaves a record of
-// their tunnels, and no descriptors.
-func (d *Daemon) lastInterfaces() {
-	if d.carriers.User != nil {
-		d.carriers.User.Lasting = d.store.Recorded()
-	}
-}
-
 // reopen opens the TAP interfaces that the process before has left of tunnels that fit
 // into the configuration: without a listener of ours nothing would come to the others.
 func (d *Daemon) reopen(left survive.Remains) {
@@ -81,14 +73,6 @@ func (d *Daemon) remake(left survive.Remains) {
 	d.journal.MadeAgain(made, left.Forget(d.store))
 	d.store.Tick(d.now, d.lookStored) // hooks have heard of their end from now on
 	d.createAll()
-}
-
-// noteStored keeps the store in step with what a core says.
-func (d *Daemon) noteStored(e *broker.Effect) {
-	switch e.Note {
-	case broker.NoteUp, broker.NoteMTU, broker.NoteLimit, broker.NoteClosed:
-		d.store.Keep(e.Tunnel)
-	}
 }
 
 // lookStored gives what the store is to keep of a tunnel.

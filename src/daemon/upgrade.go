@@ -8,21 +8,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/config"
 	"tunneldigger/src/control"
 	"tunneldigger/src/survive"
 )
 
 // upgrade is one that is under way.
 type upgrade struct {
-	caller  *control.Conn // nil: a signal asked for it
-	program string
-	result  chan proof
-}
-
-// proof is what came of asking the new program.
-type proof struct {
-	version string
-	err     error
+	*survive.Trial
+	caller *control.Conn // nil: a signal asked for it
 }
 
 // beginUpgrade begins to replace this program by the one that is installed now. The
@@ -41,15 +35,10 @@ func (d *Daemon) beginUpgrade(c *control.Conn) error {
 	if err := d.lists.OnDisk(); err != nil {
 		return err
 	}
-	d.upgrade = &upgrade{caller: c, program: program, result: make(chan proof, 1)}
 	d.hooks.Freeze()
 	state := d.state(-1).Append(nil)
 	d.hooks.Thaw()
-	go func(u *upgrade) {
-		version, err := survive.Ask(u.program, state)
-		u.result <- proof{version, err}
-		d.wake.Notify()
-	}(d.upgrade)
+	d.upgrade = &upgrade{survive.Try(program, state, d.wake.Notify), c}
 	return nil
 }
 
@@ -59,23 +48,20 @@ func (d *Daemon) collectUpgrade() {
 	if u == nil {
 		return
 	}
-	var p proof
-	select {
-	case p = <-u.result:
-	default:
+	version, done, err := u.Answer()
+	if !done {
 		return
 	}
 	d.upgrade = nil
-	err := p.err
 	if err == nil && d.stopBy != 0 {
 		err = errStopping
 	}
 	if err == nil {
-		d.log.Info("upgrading", "from", d.version, "to", p.version, "program", u.program)
+		d.log.Info("upgrading", "from", d.version, "to", version, "program", u.Program)
 		err = d.replace(u)
 	}
 	for _, line := range strings.Split(err.Error(), "\n") {
-		d.log.Error("not upgraded, this program goes on", "program", u.program, "error", line)
+		d.log.Error("not upgraded, this program goes on", "program", u.Program, "error", line)
 	}
 	if u.caller != nil {
 		u.caller.Finish("", fmt.Errorf("not upgraded, %s goes on: %w", d.version, err))
@@ -102,9 +88,42 @@ func (d *Daemon) replace(u *upgrade) error {
 	// of them is lost does not hurt: it reads the configuration anyway. A TERM
 	// keeps its meaning.
 	signal.Ignore(unix.SIGHUP, unix.SIGUSR2)
-	err := survive.Exec(u.program, state.Append(nil), append(state.Files(), d.hooks.Files()...))
+	err := survive.Exec(u.Program, state.Append(nil), append(state.Files(), d.hooks.Files()...))
 	if d.incoming != nil {
 		signal.Notify(d.incoming, unix.SIGHUP, unix.SIGUSR2)
 	}
 	return err
+}
+
+// state is all that the next program is to know; the hooks are frozen. caller is the
+// descriptor of who waits for the upgrade, -1: nobody.
+func (d *Daemon) state(caller int) *survive.State {
+	st := &survive.State{
+		Version: d.version, Config: config.FormatUCI(d.config), Started: d.started, Key: d.jar.Key(), Serial: d.serial,
+		Hooks: d.hooks.AppendState(nil), Ended: d.hooks.Counts.Ended, Failed: d.hooks.Counts.Failed, Unsent: d.unsent,
+		Confined: d.confined, Moved: d.moved, Moving: d.tunnels.Moving(),
+		Control: d.control.Listener(), Path: d.control.Path(), Caller: caller,
+	}
+	d.store.Write(d.now, st, d.lookStored)
+	for _, s := range d.sections {
+		st.Sections = append(st.Sections, s.state())
+	}
+	if d.carriers.User != nil {
+		st.Sockets = d.carriers.User.Lingering()
+	}
+	for t := d.tunnels.Next(0); t != nil; t = d.tunnels.Next(t.ID + 1) {
+		of := d.tunnels.State(t)
+		of.Stored, of.HookFailed = d.store.Stored(t.ID), d.marks.Failed(t.ID)
+		st.Tunnels = append(st.Tunnels, of)
+	}
+	return st
+}
+
+func (s *section) state() survive.Section {
+	l := s.listen.State()
+	return survive.Section{
+		Number: s.Number, Name: s.Config.Name, Config: config.FormatUCI(&config.Config{Brokers: []config.Broker{*s.Config}}),
+		Leaving: s.leaving, Complete: l.Complete, Opened: l.Opened, Unattached: s.loosened, Device: uint32(l.Device),
+		Listeners: s.listen.FDs(), User: s.user(), Core: s.core.AppendState(nil),
+	}
 }

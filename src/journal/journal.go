@@ -130,6 +130,19 @@ func (j *Journal) SendFailed(now time.Duration, section string, err error) {
 	}
 }
 
+// Carries says what carries a section's frames: the program, or the kernel, which lacks something if
+// there was a choice.
+func (j *Journal) Carries(b *config.Broker, user bool, lacks string) {
+	switch {
+	case !user:
+		j.log.Info("the kernel carries the frames", "broker", b.Name)
+	case b.Datapath == config.DatapathUser:
+		j.log.Info("the broker carries the frames itself", "broker", b.Name)
+	default:
+		j.log.Warn("the broker carries the frames itself: with the kernel it would be faster", "broker", b.Name, "error", lacks)
+	}
+}
+
 // Listens says where a section listens now, and what is in its way.
 func (j *Journal) Listens(section, device string, addresses int, n *listen.News) {
 	for _, why := range n.Waits {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"tunneldigger/src/bridges"
 	"tunneldigger/src/config"
@@ -34,6 +35,13 @@ type Plan struct {
 	Of      []int          // for each of its brokers the one of Sections that it is; -1: a new one
 	Changes []config.Change
 	Kept    []string // what takes a restart, in words
+}
+
+// Moves reports whether tunnels may belong elsewhere by it.
+func (p *Plan) Moves() bool {
+	return slices.ContainsFunc(p.Changes, func(c config.Change) bool {
+		return strings.HasPrefix(c.Section, "bridge ") || strings.HasPrefix(c.Section, "client ")
+	})
 }
 
 // Plan checks what only a running broker can check, and matches the sections by name.

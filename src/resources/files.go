@@ -6,9 +6,21 @@ import "golang.org/x/sys/unix"
 // of the kernel's memory.
 const widest = 4096
 
-// Share is a section's share of what there is for tunnels, when it wants some of all that
-// are wanted; 1 at least.
-func Share(available, some, wanted int) int {
+// Shares are the shares of sections that want so many tunnels each, 1 at least, of what RaiseFiles gives for
+// all of them.
+func Shares(wanted []int, others int) (most []int, files, all int, limit uint64) {
+	for _, n := range wanted {
+		all += n
+	}
+	files, limit = RaiseFiles(all, others)
+	for _, n := range wanted {
+		most = append(most, share(files, n, all))
+	}
+	return most, files, all, limit
+}
+
+// share is that of a section that wants some of all that are wanted.
+func share(available, some, wanted int) int {
 	return max(1, int(int64(some)*int64(available)/int64(wanted))) // an int of 32 bits does not hold the product
 }
 

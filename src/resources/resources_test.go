@@ -76,7 +76,7 @@ func TestShares(t *testing.T) {
 		}
 		var got []int
 		for _, n := range c.most {
-			got = append(got, Share(c.capacity, n, wanted))
+			got = append(got, share(c.capacity, n, wanted))
 		}
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%d descriptors for max_tunnels %v: got %v, want %v", c.capacity, c.most, got, c.want)

@@ -160,6 +160,20 @@ func (l *Listener) Shut() error {
 	return nil
 }
 
+// Drain has the socket Shut, in vain where its interface has gone, and gives f what has come, in so many batches at most.
+func (l *Listener) Drain(batches int, f func(*Datagram)) {
+	_ = l.Shut()
+	for ; batches > 0; batches-- {
+		datagrams, faults := l.Receive()
+		if len(datagrams) == 0 && faults == 0 {
+			break
+		}
+		for i := range datagrams {
+			f(&datagrams[i])
+		}
+	}
+}
+
 // Close closes the socket; what was queued and not flushed is lost.
 func (l *Listener) Close() error { return unix.Close(l.fd) }
 

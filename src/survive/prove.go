@@ -23,6 +23,38 @@ const (
 	ProofWord   = "understood by "
 )
 
+// Trial is a program that is asked, beside the loop, to show that it can take over.
+type Trial struct {
+	Program string
+	answer  chan proof
+}
+
+type proof struct {
+	version string
+	err     error
+}
+
+// Try begins to Ask. notify is called, from another goroutine, when there is an Answer.
+func Try(program string, state []byte, notify func()) *Trial {
+	t := &Trial{program, make(chan proof, 1)}
+	go func() {
+		version, err := Ask(program, state)
+		t.answer <- proof{version, err}
+		notify()
+	}()
+	return t
+}
+
+// Answer is what Ask gave, once; done is false as long as it is not there.
+func (t *Trial) Answer() (version string, done bool, err error) {
+	select {
+	case p := <-t.answer:
+		return p.version, true, p.err
+	default:
+		return "", false, nil
+	}
+}
+
 // Ask has a program show that it runs and understands the state and the
 // configuration, and gives its version. It takes its time, and may be called beside
 // the loop.

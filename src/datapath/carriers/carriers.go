@@ -49,6 +49,13 @@ func (c *Carriers) Close() {
 	c.User.Close()
 }
 
+// Last has TAP interfaces outlive the process, or not: where it leaves a record of their tunnels and no descriptors.
+func (c *Carriers) Last(on bool) {
+	if c.User != nil {
+		c.User.Lasting = on
+	}
+}
+
 // OpenKernel proves that the kernel makes tunnels, unless it has.
 func (c *Carriers) OpenKernel() error {
 	if !c.up && c.lacks == nil {
