@@ -27,6 +27,7 @@ type Limiter[K comparable] struct {
 }
 
 type entry[K comparable] struct {
+	_    [0]func() // not to be compared: that would be code for nothing
 	key  K
 	full time.Duration // when the key has its whole burst back
 	holdOff
@@ -197,5 +198,5 @@ func (l *Limiter[K]) Put(key K, u Used) {
 		return
 	}
 	l.index[key] = len(l.entries)
-	l.entries = append(l.entries, entry[K]{key, u.Full, holdOff{u.Until, min(u.Level, holdDoublings), u.Again}})
+	l.entries = append(l.entries, entry[K]{key: key, full: u.Full, holdOff: holdOff{u.Until, min(u.Level, holdDoublings), u.Again}})
 }

@@ -116,6 +116,7 @@ type Bridge struct {
 
 // Client is what holds for one node.
 type Client struct {
+	_ [0]func() // not to be compared: that would be code for nothing
 	// Name is the section's name, "client0" ... where it has none.
 	Name string
 	// UUID is one that package wire takes, and no other client's.

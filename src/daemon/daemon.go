@@ -198,27 +198,24 @@ func (d *Daemon) loop() error {
 
 // timeout is how long the loop may sleep.
 func (d *Daemon) timeout() time.Duration {
-	due, waits := d.stopBy, d.stopBy != 0
-	at := func(t time.Duration) {
-		if !waits || t < due {
+	var due time.Duration
+	waits := false
+	at := func(t time.Duration, ok bool) {
+		if ok && (!waits || t < due) {
 			due, waits = t, true
 		}
 	}
-	if d.retryAt != 0 {
-		at(d.retryAt)
-	}
-	if d.replied {
-		at(d.now)
-	}
-	for _, room := range [...]interface{ Due() (time.Duration, bool) }{d.tunnels, d.links, d.control, d.store, d.lists, d.hooks} {
-		if t, ok := room.Due(); ok {
-			at(t)
-		}
-	}
+	at(d.stopBy, d.stopBy != 0)
+	at(d.retryAt, d.retryAt != 0)
+	at(d.now, d.replied)
+	at(d.tunnels.Due())
+	at(d.links.Due())
+	at(d.control.Due())
+	at(d.store.Due())
+	at(d.lists.Due())
+	at(d.hooks.Due())
 	for _, s := range d.sections {
-		if t, ok := s.core.Due(); ok {
-			at(t)
-		}
+		at(s.core.Due())
 	}
 	if !waits {
 		return -1

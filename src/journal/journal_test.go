@@ -45,6 +45,26 @@ func TestWhoIsSeen(t *testing.T) {
 	}
 }
 
+// What carries a section's frames is worth a warning where the kernel would do it faster.
+func TestCarries(t *testing.T) {
+	var out strings.Builder
+	j := New(logline.New(&out, logline.Info, false), config.Log{})
+	auto, own := &config.Broker{Name: "wan"}, &config.Broker{Name: "lan", Datapath: config.DatapathUser}
+	j.Carries(auto, false, "")
+	j.Carries(own, true, "")
+	j.Carries(auto, true, "no module")
+	j.Draining(true, false, 0, 5)
+	j.Draining(true, true, 9, 5)
+	j.Draining(false, true, 0, 5)
+	j.Draining(false, false, 0, 5)
+	const want = "info: the kernel carries the frames broker=wan\ninfo: the broker carries the frames itself broker=lan\n" +
+		"warning: the broker carries the frames itself: with the kernel it would be faster broker=wan error=\"no module\"\n" +
+		"info: draining tunnels=5\ninfo: draining tunnels=5 close_rate=9\ninfo: draining has ended tunnels=5\n"
+	if out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}
+
 // Another configuration holds from the next line on, its level included.
 func TestConfigure(t *testing.T) {
 	var out strings.Builder

@@ -91,6 +91,18 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// Tunnels may belong elsewhere by what is said of bridges and clients, and by nothing else.
+func TestMoves(t *testing.T) {
+	for section, want := range map[string]bool{"bridge 'a'": true, "client 'a'": true, "broker 'bridge a'": false, "hooks": false} {
+		if p := (&Plan{Changes: []config.Change{{Section: "log"}, {Section: section}}}); p.Moves() != want {
+			t.Errorf("%s: %v", section, !want)
+		}
+	}
+	if new(Plan).Moves() {
+		t.Error("by nothing")
+	}
+}
+
 // A fault that was in the file before is no reason to refuse it, a new one is; after an upgrade neither, if nothing else would change.
 func TestRead(t *testing.T) {
 	old, fresh := config.Fault{File: "/etc/x", Line: 3, Text: "old", Start: "takes 1"}, config.Fault{File: "/etc/x", Line: 4, Text: "fresh", Start: "takes 1"}

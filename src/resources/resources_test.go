@@ -40,6 +40,14 @@ func TestPlacesOfFewFiles(t *testing.T) {
 	}
 }
 
+// Sections share what there is as they want it, and each may have one.
+func TestSharesOfFiles(t *testing.T) {
+	most, files, all, limit := Shares([]int{30, 0, 70}, 10)
+	if all != 100 || files != 100 || limit < 110 || !slices.Equal(most, []int{30, 1, 70}) {
+		t.Errorf("%v, %d of %d files, limit %d", most, files, all, limit)
+	}
+}
+
 // The table of descriptors has room for all tunnels from the start.
 func TestTableOfDescriptors(t *testing.T) {
 	RaiseFiles(1000, 10)

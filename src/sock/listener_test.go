@@ -267,6 +267,31 @@ func TestFromFD(t *testing.T) {
 	}
 }
 
+// What has come to a listener is given to who drains it, once and no more batches than are asked for; what comes after that goes elsewhere.
+func TestDrain(t *testing.T) {
+	l := listen(t, "127.0.0.1:0", "")
+	newClient(t, "127.0.0.1:0").send(l.Addr(), "before")
+	if _, err := unix.Poll([]unix.PollFd{{Fd: int32(l.FD()), Events: unix.POLLIN}}, -1); err != nil && err != unix.EINTR {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ batches, want int }{{0, 0}, {2, 1}, {2, 0}} {
+		got := 0
+		l.Drain(c.batches, func(d *Datagram) {
+			if string(d.Data) == "before" {
+				got++
+			}
+		})
+		if got != c.want {
+			t.Errorf("%d datagrams in %d batches, want %d", got, c.batches, c.want)
+		}
+	}
+	next := listen(t, l.Addr().String(), "")
+	newClient(t, "127.0.0.1:0").send(l.Addr(), "after")
+	if d := next.one(t); string(d.Data) != "after" {
+		t.Errorf("%q", d.Data)
+	}
+}
+
 // A listener that is shut keeps what it has and gets nothing more; its neighbour does, or nobody.
 func TestShut(t *testing.T) {
 	for _, p := range places {

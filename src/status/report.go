@@ -66,6 +66,7 @@ type Section struct {
 
 // Refusal is one of the last refusals of clients.
 type Refusal struct {
+	_      [0]func()      // not to be compared: that would be code for nothing
 	UUID   string         // escaped where it is not acceptable, "": it was empty
 	Peer   netip.AddrPort // the zero value: not to be shown
 	Reason broker.Reason

@@ -35,6 +35,7 @@ type Record struct {
 
 // process is the record of a process. Times are since boot.
 type process struct {
+	_     [0]func() // not to be compared: that would be code for nothing
 	boot  string
 	key   [16]byte // of cookies
 	alive time.Duration
