@@ -137,7 +137,7 @@
 			throw new Error(`${name}: ${answer.status}`);
 		const source = await answer.text();
 		// Only what stands before the first other statement counts.
-		const needs = [...source.match(/^(\s*'[^'\n]*';\n)*/)[0].matchAll(/'require ([^ ']+)(?: as ([^']+))?'/g)];
+		const needs = [...source.match(/^(\s*'[^'\n]*';)*/)[0].matchAll(/'require ([^ ']+)(?: as ([^']+))?'/g)];
 		const found = await Promise.all(needs.map((m) => load(m[1])));
 		const made = new Function('window', 'document', 'L', ...needs.map((m) => m[2] || m[1].replace(/\W/g, '_')), source);
 		const instance = new (made(window, document, window.L, ...found))();
