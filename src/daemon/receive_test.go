@@ -18,7 +18,7 @@ import (
 )
 
 // started is a daemon on some ports of loopback whose loop is the test's.
-func started(t *testing.T, ports int) (*Daemon, *lines) {
+func started(t testing.TB, ports int) (*Daemon, *lines) {
 	t.Helper()
 	b := config.Broker{Name: "wan", Addresses: []netip.Addr{host}, MaxTunnels: 4, TunnelIDBase: 100, TunnelTimeout: time.Minute}
 	for range ports {
