@@ -79,7 +79,7 @@ test-native: build
 	@for folder in $$(grep -rl --include='*_test.go' '^//go:build.*native' src | xargs -n1 dirname | sort -u); do \
 		test=$$PWD/build/$${folder##*/}-native.test; \
 		echo "$(GO) test -tags native ./$$folder"; \
-		$(GO) test -c -trimpath -tags native -o $$test ./$$folder && (cd $$folder && $$test -test.short -test.run '$(RUN)' -test.timeout 600s) || exit 1; \
+		$(GO) test -c -trimpath -tags native -o $$test ./$$folder && (cd $$folder && $$test -test.short -test.run '$(RUN)' -test.timeout 900s) || exit 1; \
 	done
 
 # Two thousand simulated networks, each with its own faults.

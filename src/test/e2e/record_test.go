@@ -1,4 +1,4 @@
-//go:build vm || native
+//go:build native && !vm
 
 package e2e
 
