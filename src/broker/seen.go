@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"time"
 
@@ -11,12 +12,13 @@ import (
 const (
 	seenPeriod  = 4 * time.Second // a client says something every 5 s
 	seenPeriods = 3
-	seenBits    = 1 << 19
+	seenBits    = 1 << 21
+	seenMarks   = 6 // bits for each conversation
 )
 
-// seen remembers, roughly, which conversations were heard in the last few periods, by two
-// bits for each (a Bloom filter): of 5000 forged ones a second it takes one in a hundred
-// for one that was heard before. Its 192 kB are taken when they are first needed.
+// seen remembers, roughly, which conversations were heard in the last few periods, by some
+// bits for each (a Bloom filter): of 16 000 forged ones a second it takes one or two
+// for one that was heard before. Its 768 kB are taken when they are first needed.
 type seen struct {
 	period time.Duration // a number, not a time
 	bits   [seenPeriods][]uint64
@@ -40,14 +42,22 @@ func (s *seen) note(now time.Duration, peer netip.AddrPort, jar *cookie.Jar) (be
 		clear(s.had[:])
 	}
 	sum, current := jar.Issue(peer, notACookie), s.period%seenPeriods
-	first, second := bit(sum[0:3]), bit(sum[3:6])
-	for i, bits := range s.bits {
-		if time.Duration(i) != current && bits[first/64]&(1<<(first%64)) != 0 && bits[second/64]&(1<<(second%64)) != 0 {
-			before = true
-		}
+	place, step := binary.LittleEndian.Uint32(sum[:4]), binary.LittleEndian.Uint32(sum[4:])
+	var all [seenPeriods]uint64
+	for i := range all {
+		all[i] = 1
 	}
-	s.bits[current][first/64] |= 1 << (first % 64)
-	s.bits[current][second/64] |= 1 << (second % 64)
+	for range seenMarks {
+		word, shift := place%seenBits/64, place%64
+		for i, bits := range s.bits {
+			all[i] &= bits[word] >> shift
+		}
+		s.bits[current][word] |= 1 << shift
+		place += step | 1
+	}
+	for i, heard := range all {
+		before = before || heard != 0 && time.Duration(i) != current
+	}
 	return before, s.had[source(peer.Addr(), jar)] < tellShare
 }
 
@@ -57,8 +67,6 @@ func (s *seen) count(addr netip.Addr, jar *cookie.Jar) {
 		*had++
 	}
 }
-
-func bit(sum []byte) uint { return (uint(sum[0])<<16 | uint(sum[1])<<8 | uint(sum[2])) % seenBits }
 
 // notACookie is a tick that is never that of a cookie, so that sums tell nobody one.
 const notACookie = ^uint32(0)

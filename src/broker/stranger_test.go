@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -221,38 +222,47 @@ func TestStrangerLeavesTheRow(t *testing.T) {
 // A flood from forged addresses is answered at the pace, costs bounded memory, and does not
 // keep those from being told who are heard every 5 s.
 func TestForgedStrangers(t *testing.T) {
+	for _, rate := range []int{2000, 16000} {
+		t.Run(fmt.Sprintf("%d a second", rate), func(t *testing.T) { forgedStrangers(t, rate) })
+	}
+}
+
+func forgedStrangers(t *testing.T, rate int) {
+	const clients = 60
+	round := 5 * rate // in which each client is heard once, evenly spread
+	gap := round / clients
 	r := newRig(t, roomy(50*time.Millisecond), Options{})
 	r.alone = true
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	left, forged, bytesIn, bytesOut := make(map[int]bool), 0, 0, 0
-	for n := range 60 {
+	for n := range clients {
 		left[n] = true
 	}
 	began := r.now
 	for i := 0; len(left) > 0; i++ {
-		r.now = began + time.Duration(i)*s/2000 // 2000 a second of a million
+		r.now = began + time.Duration(i)*s/time.Duration(rate) // of a million
 		from := pair{netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18 + byte(i>>16&15), byte(i >> 8), byte(i)}), 1000), here}
-		real := i%10000/166 < 60 && i%10000%166 == 0 // every 5 s, evenly spread
+		real := i%round/gap < clients && i%round%gap == 0
 		if real {
-			from = crowd(i % 10000 / 166)
+			from = crowd(i % round / gap)
 		}
 		if bytesIn += len(beat); r.listener(from, beat).told() {
 			bytesOut += wire.MinSize
 			if real {
-				delete(left, i%10000/166)
+				delete(left, i%round/gap)
 			} else {
 				forged++
 			}
 		}
 		if r.now-began > 30*s {
-			t.Fatalf("%d of 60 are not told within 30 s, %d forged ones were", len(left), forged)
+			t.Fatalf("%d of %d are not told within 30 s, %d forged ones were", len(left), clients, forged)
 		}
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	if got := int(after.HeapAlloc) - int(before.HeapAlloc); got > 512<<10 {
+	if got := int(after.HeapAlloc) - int(before.HeapAlloc); got > 1<<20 {
 		t.Errorf("%d kB more than before", got>>10)
 	}
 	if most := int((r.now-began+tellBurst)/(50*time.Millisecond)) + 1; bytesOut > bytesIn || bytesOut/wire.MinSize > most {
