@@ -203,7 +203,9 @@ func TestUpgrade(t *testing.T) {
 	if n := l.tunnels(); len(n) != 0 {
 		t.Errorf("%d interfaces are left", len(n))
 	}
-	if up, down := strings.Count(ran(), "session.up"), strings.Count(ran(), "session.down"); up != down {
+	// The broker waits for hooks for ten seconds. A slow machine may not be through with some hundreds of them, and then it says so.
+	late := strings.Contains(b.Log(), "killed, the broker stops")
+	if up, down := strings.Count(ran(), "session.up"), strings.Count(ran(), "session.down"); up != down && !late {
 		t.Errorf("session.up ran %d times, session.down %d times", up, down)
 	}
 }
