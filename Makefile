@@ -74,12 +74,16 @@ test-unit: go
 	$(GO) test ./src/...
 
 # What takes root, network namespaces and /dev/net/tun, but no other kernel: with smaller numbers. Programs that the tests start are taken from build/.
+# Each test has a process and namespaces of its own and mostly waits, so three are played at once.
+PLAY = began=$$(date +%s); out=$$("$$0" -test.short -test.run "^$$1\$$" -test.timeout 600s 2>&1) || { echo "$$out"; echo "FAIL $$1"; exit 1; }; \
+	echo "ok   $$1 $$(($$(date +%s) - began))s"
 test-native: build
 	@$(NEED) busybox-static iproute2 iputils-ping
 	@for folder in $$(grep -rl --include='*_test.go' '^//go:build.*native' src | xargs -n1 dirname | sort -u); do \
 		test=$$PWD/build/$${folder##*/}-native.test; \
 		echo "$(GO) test -tags native ./$$folder"; \
-		$(GO) test -c -trimpath -tags native -o $$test ./$$folder && (cd $$folder && $$test -test.short -test.run '$(RUN)' -test.timeout 900s) || exit 1; \
+		$(GO) test -c -trimpath -tags native -o $$test ./$$folder || exit 1; \
+		(cd $$folder && $$test -test.list '$(RUN)' | grep ^Test | xargs -P3 -I{} sh -c '$(PLAY)' $$test {}) || exit 1; \
 	done
 
 # Two thousand simulated networks, each with its own faults.
