@@ -159,17 +159,15 @@ func (d *Daemon) leave(s *section) {
 
 // vanish forgets the sections that are gone entirely.
 func (d *Daemon) vanish() {
-	stay := 0
-	for _, s := range d.sections {
-		if s.leaving && s.core.Tunnels() == 0 {
-			d.serial = max(d.serial, s.core.Serial())
-			d.log.Info("section gone", "broker", s.Config.Name)
+	for i := 0; i < len(d.sections); i++ {
+		s := d.sections[i]
+		if !s.leaving || s.core.Tunnels() > 0 {
 			continue
 		}
-		d.sections[stay] = s
-		stay++
+		d.serial = max(d.serial, s.core.Serial())
+		d.log.Info("section gone", "broker", s.Config.Name)
+		d.sections = append(d.sections[:i], d.sections[i+1:]...)
+		d.relist()
+		i--
 	}
-	clear(d.sections[stay:])
-	d.sections = d.sections[:stay]
-	d.relist()
 }
