@@ -92,7 +92,7 @@ var may = map[string][]string{
 	"architecture":  {},
 	"test/bench":    {},
 	"packaging":     {},
-	"test/swarm":    {"wire", "client", "sock", "poll"},
+	"test/swarm":    {"wire", "client", "sock", "poll", "clock"},
 	"wire/vectors":  {"wire", "client", "cookie", "config", "broker"},
 	"test/e2e":      {"wire", "client", "test/swarm"},
 }

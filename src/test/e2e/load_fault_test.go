@@ -61,7 +61,11 @@ func TestLoadFaults(t *testing.T) {
 	limit(fmt.Sprint(b.Usage().FDs + room))
 	late := l.swarm(swarm.Options{Clients: newcomers, Client: impatient(1)})
 	l.run(late, soon, "newcomers refused", func(now swarm.Totals) bool { return now.Refusals >= newcomers })
-	if n := late.Totals().Connected; n > 2*room { // one that was open for a moment was counted, too
+	most := room
+	if native { // 3 were seen there; a descriptor of the broker's that was open when it was counted would do that
+		most = 2 * room
+	}
+	if n := late.Totals().Connected; n > most {
 		t.Errorf("%d newcomers are connected, there were descriptors for %d", n, room)
 	}
 	limit("4096")
