@@ -106,14 +106,23 @@ func TestFaults(t *testing.T) {
 	h.fails("no section enabled", with("config broker 'wan'\n\toption enabled '0'\n"), "no broker section is enabled: set option enabled '1'")
 	h.fails("no section", with(""), "no broker section is enabled")
 
-	h.fails("an ordinary user", ordinary(with(carried(anyone))...), "no CAP_NET_ADMIN: run it as root")
-	port53 := "no CAP_NET_ADMIN: run it as root … CAP_NET_BIND_SERVICE for ports below 1024"
-	if native { // which does not tell what comes after
-		port53 = "no CAP_NET_ADMIN: run it as root"
+	asOrdinary := func(fault, port53 string) {
+		t.Helper()
+		h.fails("an ordinary user", ordinary(with(carried(anyone))...), fault)
+		h.fails("an ordinary user, port 53", ordinary(with(carried("config broker 'wan'\n\tlist port '53'\n"))...), port53)
+		h.fails("an ordinary user's client", ordinary(append([]string{w.Program("tunneldigger-client"), "-f", "-u", "x", "-b", "192.0.2.2:53", "-i", "t0"}, clientPath...)...), fault)
 	}
-	h.fails("an ordinary user, port 53", ordinary(with(carried("config broker 'wan'\n\tlist port '53'\n"))...), port53)
-	h.fails("an ordinary user's client", ordinary(append([]string{w.Program("tunneldigger-client"), "-f", "-u", "x", "-b", "192.0.2.2:53", "-i", "t0"}, clientPath...)...),
-		"no CAP_NET_ADMIN: run it as root")
+	const noRight = "no CAP_NET_ADMIN: run it as root"
+	if native { // where what comes after is not told
+		asOrdinary(noRight, noRight)
+		if err := os.Chmod("/dev/net/tun", 0o600); err != nil {
+			t.Fatal(err)
+		}
+		const closed = "/dev/net/tun may not be opened: run it as root"
+		asOrdinary(closed, closed)
+	} else {
+		asOrdinary(noRight, noRight+" … CAP_NET_BIND_SERVICE for ports below 1024")
+	}
 
 	var taken *net.UDPConn
 	if err := h.Do(func() (err error) {

@@ -64,7 +64,7 @@ func able() error {
 
 // settleApart makes the file systems of the namespaces.
 func settleApart() error {
-	steps := []struct{ source, target, kind string }{{"proc", "/proc", "proc"}, {"sysfs", "/sys", "sysfs"}, {"tmpfs", "/run", "tmpfs"}}
+	steps := []struct{ source, target, kind string }{{"proc", "/proc", "proc"}, {"sysfs", "/sys", "sysfs"}, {"tmpfs", "/run", "tmpfs"}, {"tmpfs", "/dev/net", "tmpfs"}}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
 	}
@@ -72,6 +72,13 @@ func settleApart() error {
 		if err := unix.Mount(s.source, s.target, s.kind, 0, ""); err != nil {
 			return fmt.Errorf("mount %s: %w", s.target, err)
 		}
+	}
+	// For everybody, as udev has it; some machines have it for root alone.
+	if err := unix.Mknod("/dev/net/tun", unix.S_IFCHR, int(unix.Mkdev(10, 200))); err != nil { // the kernel's devices.txt
+		return fmt.Errorf("make /dev/net/tun: %w", err)
+	}
+	if err := unix.Chmod("/dev/net/tun", 0o666); err != nil {
+		return err
 	}
 	if out, err := exec.Command("cp", "-a", "/etc", "/run/etc").CombinedOutput(); err != nil {
 		return fmt.Errorf("copy /etc: %w: %s", err, out)
