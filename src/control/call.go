@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,7 +82,7 @@ func readAll(fd int) ([]byte, error) {
 	answer := make([]byte, 0, 16<<10)
 	for {
 		if len(answer) == cap(answer) {
-			answer = append(answer, 0)[:len(answer)]
+			answer = slices.Grow(answer, cap(answer))
 		}
 		var n int
 		err := retry(func() (err error) {
