@@ -146,7 +146,11 @@ func (l Link) Up() bool {
 func (h *Host) Links(prefix string) []Link {
 	h.World.T.Helper()
 	var all, wanted []Link
-	text := h.World.run("ip", "-n", h.Name, "-d", "-j", "link", "show")
+	var text string
+	h.World.Wait(soon, "a whole list of links", func() bool {
+		text = h.World.run("ip", "-n", h.Name, "-d", "-j", "link", "show")
+		return !strings.HasPrefix(text, "Dump was interrupted") // by something that changed meanwhile
+	})
 	if err := json.Unmarshal([]byte(text), &all); err != nil {
 		h.World.T.Fatalf("ip -j link: %v: %s", err, text)
 	}
