@@ -11,11 +11,15 @@ import (
 // AppendTunnel: with the tunnel itself, where somebody kept its socket, or alone.
 
 const (
-	// The kernel removes the interfaces of a dead process one after another, in some 50 ms
-	// each (Linux 6.1 in emulation), and makes new ones between. Each of these is raised
-	// at once, as nobody waits for an answer.
-	remakeGap   = 250 * time.Millisecond // before a tunnel is tried again that the kernel still has
-	remakeTries = 120                    // until it is given up
+	// The kernel removes the interfaces of a dead process one after another. Whoever asks
+	// for one meanwhile waits for its turn, so that a tunnel is tried again when the
+	// interface before is known to be gone, see Freed, and rarely until then. The tunnel
+	// itself outlives that for a moment. Each of these is raised at once, as nobody
+	// waits for an answer.
+	remakeGap      = 2 * time.Second       // before a tunnel is tried again that the kernel still has
+	remakeSoon     = 10 * time.Millisecond // when its interface has gone; twice that the next time, and so on
+	remakePatience = 30 * time.Second      // until it is given up
+	remakeSlow     = 8                     // tries after which the gap is whole: remakeSoon << 8 is more
 )
 
 // Adopt takes in tunnels of a Broker that ended without a word, from records of
@@ -72,7 +76,7 @@ func (b *Broker) Remake(now, alive time.Duration, records [][]byte, out []Effect
 		}
 		heard, ended := t.silent, t.state > up // hooks of the end of its interface: it was being made again
 		t.state, t.again, t.silent, t.fresh = creating, true, true, false
-		t.tries, t.due = 0, 0
+		t.tries, t.due = remakeSlow, 0
 		t.bandwidth = 0 // the new interface has no limit yet
 		fits := !ended && now-alive < b.config.TunnelTimeout && b.listensAt(t) && b.has(t)
 		if t.mourning = !heard; !fits {
@@ -122,12 +126,25 @@ func (b *Broker) listensAt(t *tunnel) bool {
 		(len(b.config.Addresses) == 0 || slices.Contains(b.config.Addresses, t.local.Addr()))
 }
 
+// Freed is to be called with the name of an interface that has gone and was no tunnel's: a
+// tunnel may wait for it that is made again.
+func (b *Broker) Freed(now time.Duration, name string) {
+	t := b.tunnels.get(TunnelOf([]byte(name)))
+	if t == nil || t.state != creating || !t.again || t.due == 0 {
+		return
+	}
+	if f := t.facts(); f.Interface() == name {
+		t.tries, t.due = 0, min(t.due, now+remakeSoon)
+		b.deadlines.schedule(t, true)
+	}
+}
+
 // notRemade is called when the kernel did not make a tunnel again. What is left of
 // the one before goes in its own time; with any other ID the client would not
 // know it.
 func (b *Broker) notRemade(now time.Duration, t *tunnel, f Fault) {
-	if f == FaultExists && t.tries < remakeTries && t.successor == nil && !b.stopping {
-		t.due = now + remakeGap
+	if f == FaultExists && now-t.heard < remakePatience && t.successor == nil && !b.stopping {
+		t.due = now + min(remakeGap, remakeSoon<<min(t.tries, remakeSlow))
 		b.deadlines.schedule(t, true)
 		return
 	}

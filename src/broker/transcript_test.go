@@ -114,7 +114,7 @@ var transcripts = []func(*testing.T){
 	TestAdopt,
 	TestRemake,
 	TestRemakeWhatFits,
-	TestRemakeFails,
+	TestRemakeFails, TestRemakeFreed,
 	TestRemakeTwice,
 	TestRemakeWhatEnds,
 	TestRemakeForNobody,

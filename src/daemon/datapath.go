@@ -91,6 +91,9 @@ func (d *Daemon) interfacesChanged() {
 			}
 		case datapath.LinkGone:
 			d.deafened(func(l *listen.Set) bool { return l.Gone(ev.Index) })
+			for _, s := range d.sections {
+				s.core.Freed(d.now, ev.Link)
+			}
 		case datapath.Overrun:
 			d.deafened(func(l *listen.Set) bool { return l.Compare(d.links.Index) })
 		default:

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"maps"
 	"net/netip"
 	"time"
 
@@ -88,6 +89,7 @@ func (d *Daemon) portsInUse() map[uint16]bool {
 	ours := make(map[uint16]bool)
 	d.places.Ports(ours)
 	d.tunnels.Ports(ours)
+	maps.Copy(ours, d.systemds)
 	return ours
 }
 

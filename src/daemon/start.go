@@ -98,6 +98,7 @@ func start(o Options) (_ *Daemon, err error) {
 	// Before anything is read: what their clients say is no stranger's then.
 	d.remake(left)
 	d.openListeners()
+	d.systemds = nil
 	if before != nil {
 		d.resume(before)
 	}
@@ -126,6 +127,8 @@ func (d *Daemon) makeSections(r *survive.Record) (left survive.Remains, err erro
 		}
 	}
 	d.reopen(left)
+	d.systemds = make(map[uint16]bool)
+	left.Ports(d.systemds)
 	d.adoptStored(left)
 	return left, listen.Possible(c.Brokers, d.portsInUse())
 }

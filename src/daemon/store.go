@@ -26,10 +26,6 @@ func (d *Daemon) reopen(left survive.Remains) {
 // adoptStored takes in the tunnels that a process has left that ended without a
 // word, and whose descriptors are there. What is not whole, or whose section is gone, ends.
 func (d *Daemon) adoptStored(left survive.Remains) {
-	if !left.Kept() {
-		return
-	}
-	adopted := 0
 	for _, s := range d.sections {
 		for _, id := range s.core.Adopt(d.now, left.Adoptable(s.Config.Name)) {
 			fd := left.Take(id, !s.user())
@@ -45,20 +41,22 @@ func (d *Daemon) adoptStored(left survive.Remains) {
 				d.later(s, broker.Event{Kind: broker.EventLost, Tunnel: id})
 			}
 			d.later(s, broker.Event{Kind: broker.EventAdopted, Tunnel: id})
-			adopted++
 		}
 	}
-	d.log.Warn("the broker before this one ended without a word", "tunnels_kept", adopted, "tunnels_lost", left.Discard(d.store))
+	left.Close(d.store)
 }
 
 // remake makes the tunnels again that went with such a process: as they were, so that their
 // clients notice nothing but a gap. Those that do not fit are said and thrown away; their
 // clients are strangers from now on.
 func (d *Daemon) remake(left survive.Remains) {
-	if !left.Gone() {
+	if len(left) == 0 {
 		return
 	}
 	alive, made := d.store.Alive(), 0
+	if !d.store.Recorded() {
+		alive = d.now // systemd has started us at once
+	}
 	for _, s := range d.sections {
 		why := survive.LostMisfit
 		if d.now-alive >= s.Config.TunnelTimeout {
@@ -70,7 +68,7 @@ func (d *Daemon) remake(left survive.Remains) {
 		left.Lose(unfit, why)
 		d.carryOut(s)
 	}
-	d.journal.MadeAgain(made, left.Forget(d.store))
+	d.journal.Survived(left.Kept(), made, left.Forget(d.store))
 	d.store.Tick(d.now, d.lookStored) // hooks have heard of their end from now on
 	d.createAll()
 }

@@ -199,9 +199,9 @@ func (j *Journal) ListsLate(now time.Duration, err error) {
 	}
 }
 
-// MadeAgain says what became of the tunnels of a process that ended without a word: how
-// many were made again, and how many were not, by why.
-func (j *Journal) MadeAgain(made int, lost [survive.LossCount]int) {
+// Survived says what became of the tunnels of a process that ended without a word: how
+// many stand as they did, how many are made again, and how many end, by why.
+func (j *Journal) Survived(kept, made int, lost [survive.LossCount]int) {
 	var because []string
 	all := 0
 	for why, n := range lost {
@@ -209,7 +209,14 @@ func (j *Journal) MadeAgain(made int, lost [survive.LossCount]int) {
 			because = append(because, fmt.Sprint(n, " ", survive.Loss(why)))
 		}
 	}
-	args := []any{"tunnels_made_again", made, "tunnels_lost", all}
+	var args []any
+	if kept > 0 {
+		args = append(args, "tunnels_kept", kept)
+	}
+	if made > 0 || kept == 0 {
+		args = append(args, "tunnels_made_again", made)
+	}
+	args = append(args, "tunnels_lost", all)
 	if len(because) > 0 {
 		args = append(args, "because", strings.Join(because, ", "))
 	}

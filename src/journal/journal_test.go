@@ -80,13 +80,16 @@ func TestConfigure(t *testing.T) {
 }
 
 // What is lost is counted by reason, always in the same order.
-func TestMadeAgain(t *testing.T) {
+func TestSurvived(t *testing.T) {
 	var out strings.Builder
 	j := New(logline.New(&out, logline.Info, false), config.Log{})
-	j.MadeAgain(3, [survive.LossCount]int{survive.LostOld: 2, survive.LostDamaged: 1})
-	j.MadeAgain(1, [survive.LossCount]int{})
-	const begin = "warning: the broker before this one ended without a word tunnels_made_again="
-	if want := begin + "3 tunnels_lost=3 because=\"1 damaged, 2 older than tunnel_timeout\"\n" + begin + "1 tunnels_lost=0\n"; out.String() != want {
+	j.Survived(0, 3, [survive.LossCount]int{survive.LostOld: 2, survive.LostDamaged: 1})
+	j.Survived(0, 1, [survive.LossCount]int{})
+	j.Survived(7, 0, [survive.LossCount]int{})
+	j.Survived(7, 2, [survive.LossCount]int{})
+	const begin = "warning: the broker before this one ended without a word tunnels_"
+	if want := begin + "made_again=3 tunnels_lost=3 because=\"1 damaged, 2 older than tunnel_timeout\"\n" + begin + "made_again=1 tunnels_lost=0\n" +
+		begin + "kept=7 tunnels_lost=0\n" + begin + "kept=7 tunnels_made_again=2 tunnels_lost=0\n"; out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
 }

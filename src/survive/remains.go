@@ -17,24 +17,14 @@ const (
 	kept                // it had a descriptor
 )
 
-// Kept reports whether one has a descriptor, which nobody has taken.
-func (r Remains) Kept() bool {
+// Kept is how many were taken: they stand as they did.
+func (r Remains) Kept() (n int) {
 	for i := range r {
-		if r[i].FD >= 0 {
-			return true
+		if r[i].fate == kept {
+			n++
 		}
 	}
-	return false
-}
-
-// Gone reports whether one had none: it went with the process.
-func (r Remains) Gone() bool {
-	for i := range r {
-		if r[i].fate != kept {
-			return true
-		}
-	}
-	return false
+	return n
 }
 
 // Adoptable are the records of a section's tunnels that have a descriptor.
@@ -47,13 +37,29 @@ func (r Remains) Adoptable(section string) (records [][]byte) {
 	return records
 }
 
+// Ports adds the UDP ports that descriptors have.
+func (r Remains) Ports(to map[uint16]bool) {
+	for i := range r {
+		if r[i].FD < 0 {
+			continue
+		}
+		switch at, _ := unix.Getsockname(r[i].FD); at := at.(type) {
+		case *unix.SockaddrInet4:
+			to[uint16(at.Port)] = true
+		case *unix.SockaddrInet6:
+			to[uint16(at.Port)] = true
+		}
+	}
+}
+
 // Take takes out the descriptor of a tunnel, which is the caller's from here on. It is -1 unless
-// that is a socket, as the kernel's tunnels live by, or a device, whichever is wanted.
+// that is a socket, as the kernel's tunnels live by, or a device, whichever is wanted: then the tunnel
+// ends.
 func (r Remains) Take(id uint32, socket bool) (fd int) {
 	for i := range r {
 		if l := &r[i]; l.ID == id && l.FD >= 0 {
-			_, err := unix.GetsockoptInt(l.FD, unix.SOL_SOCKET, unix.SO_TYPE)
-			if (err == nil) != socket {
+			if _, err := unix.GetsockoptInt(l.FD, unix.SOL_SOCKET, unix.SO_TYPE); (err == nil) != socket {
+				l.fate, l.why = ended, LostMisfit
 				break
 			}
 			fd, l.FD, l.fate = l.FD, -1, kept
@@ -63,18 +69,16 @@ func (r Remains) Take(id uint32, socket bool) (fd int) {
 	return -1
 }
 
-// Discard ends what has a descriptor, and has the store forget it. It counts them.
-func (r Remains) Discard(st *Store) (lost int) {
+// Close closes the descriptors that nobody has taken, and has systemd close its copies: those
+// tunnels have gone with the process, as the others.
+func (r Remains) Close(st *Store) {
 	for i := range r {
 		if l := &r[i]; l.FD >= 0 {
-			st.Drop(l.ID)
 			st.Release(l.ID)
 			_ = unix.Close(l.FD)
-			l.FD, l.fate = -1, kept
-			lost++
+			l.FD = -1
 		}
 	}
-	return lost
 }
 
 // Records are those of a section's tunnels that went with the process.

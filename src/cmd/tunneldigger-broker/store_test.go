@@ -219,11 +219,38 @@ func TestCrashWithADamagedStore(t *testing.T) {
 		}
 	}
 	b.start(all, env...)
-	b.await("tunnels_kept=1 tunnels_lost=1")
+	b.await("tunnels_kept=1 tunnels_lost=1 because=\"1 damaged\"")
 	two.probe()
 	m.await(2)
 	if again := one.prepare("one"); len(again) == 0 {
 		t.Error("no new tunnel")
 	}
 	m.await(3)
+}
+
+// What comes back and is of another section, or has an ID that is none any more, ends, and hooks hear of it where the section is there.
+func TestCrashWithAStoreThatDoesNotFit(t *testing.T) {
+	b, m := newBroker(t), newManager(t)
+	b.hearing()
+	env := []string{"NOTIFY_SOCKET=" + m.path, "FDSTORE=1000"}
+	b.start(nil, env...)
+	one, two := b.peer(), b.peer()
+	one.tunnel, two.tunnel = one.prepare("one"), two.prepare("two")
+	m.await(3)
+	crash := func(old, new string) {
+		t.Helper()
+		b.hears("two", "session.up")
+		_ = b.cmd.Process.Kill()
+		_ = b.cmd.Wait()
+		b.edit(old, new)
+		b.start(m.stored(), env...)
+	}
+	crash("option pmtu '1400'", "option pmtu '1400'\n\toption tunnel_id_base '101'")
+	b.await("tunnels_kept=1 tunnels_lost=1 because=\"1 not as the section is configured now\"")
+	b.hears("one", "session.up", "session.down")
+	two.probe()
+	m.await(2)
+	crash("broker 'wan'", "broker 'lan'")
+	b.await("tunnels_made_again=0 tunnels_lost=1 because=\"1 of a section that is gone\"")
+	m.await(1)
 }

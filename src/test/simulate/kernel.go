@@ -137,7 +137,7 @@ func (sv *Server) destroy(e *broker.Effect) {
 }
 
 // remove takes an object out of the kernel. done is called unless the process
-// has ended meanwhile.
+// has ended meanwhile: then the one after it mostly hears of the interface's end.
 func (sv *Server) remove(o *object, done func()) {
 	w := sv.world
 	wait := w.upTo(20*ms) + w.upTo(w.Trouble.Kernel)
@@ -154,8 +154,12 @@ func (sv *Server) remove(o *object, done func()) {
 			delete(sv.ids, o.Tunnel)
 			sv.trace("removed %s", o.Interface())
 		}
-		if sv.life == life {
+		switch {
+		case sv.life == life:
 			done()
+		case sv.alive && !w.chance(0.1):
+			sv.core.Freed(w.now, o.Interface())
+			sv.plan()
 		}
 	})
 }
