@@ -130,11 +130,15 @@ func (b *Broker) listensAt(t *tunnel) bool {
 // tunnel may wait for it that is made again.
 func (b *Broker) Freed(now time.Duration, name string) {
 	t := b.tunnels.get(TunnelOf([]byte(name)))
-	if t == nil || t.state != creating || !t.again || t.due == 0 {
+	if t == nil || t.state != creating || !t.again {
 		return
 	}
-	if f := t.facts(); f.Interface() == name {
-		t.tries, t.due = 0, min(t.due, now+remakeSoon)
+	if f := t.facts(); f.Interface() != name {
+		return
+	}
+	t.tries = 0
+	if t.due != 0 { // else it is being tried
+		t.due = min(t.due, now+remakeSoon)
 		b.deadlines.schedule(t, true)
 	}
 }

@@ -156,18 +156,21 @@ func TestRemakeFreed(t *testing.T) {
 	c := quiet
 	c.Ports = []uint16{53}
 	r := newRig(t, c, Options{})
+	const again = " create l2tp100-100 for alice 7-7 mtu 1400, up"
 	a := r.up(alice, "a", 7, unique)
 	r.crash(c)
-	r.Freed(r.now, "l2tp100-100") // it is being made: whether that fails is known soon enough
-	same(t, r.run(s))
 	r.lines()
+	r.Freed(r.now, "l2tp100-100") // while it is tried
+	same(t, r.run(s))
+	r.failed(a, FaultExists).is()
+	same(t, r.run(s), "0.01"+again)
+	r.tunnels.get(a).tries = remakeSlow
 	r.failed(a, FaultExists).is()
 	for _, other := range []string{"l2tp100-1", "l2tp100", "l2tp102-102", "l2tp", "eth0", "l2tp65535-65535", "l2tp4294967395-100"} {
 		r.Freed(r.now, other)
 	}
 	same(t, r.run(s/2))
 	r.Freed(r.now, "l2tp100-100")
-	const again = " create l2tp100-100 for alice 7-7 mtu 1400, up"
 	same(t, r.run(s/2), "0.01"+again)
 	for gap := remakeSoon * 2; gap < remakeGap; gap *= 2 {
 		r.failed(a, FaultExists).is()
