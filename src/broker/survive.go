@@ -143,6 +143,12 @@ func (b *Broker) Freed(now time.Duration, name string) {
 	}
 }
 
+// Remaking reports whether a tunnel is still to be made again. It looks at all of them.
+func (b *Broker) Remaking() (is bool) {
+	b.tunnels.each(func(t *tunnel) { is = is || t.again && t.state == creating })
+	return is
+}
+
 // notRemade is called when the kernel did not make a tunnel again. What is left of
 // the one before goes in its own time; with any other ID the client would not
 // know it.

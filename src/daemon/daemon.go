@@ -106,6 +106,8 @@ type pending struct {
 	incoming chan os.Signal  // where the system's come from
 	stopBy   time.Duration   // when stopping must have ended, 0: not stopping
 	retryAt  time.Duration   // when to look again for missing interfaces, 0: none
+	calm     func()          // ends what hurry began; nil: nothing
+	remaking bool            // tunnels are made again, after a crash
 	systemds map[uint16]bool // UDP ports of what systemd had in its store, and may have still, until the first try to listen
 	promptly time.Duration   // until when nothing is left to gather
 	upgrade  *upgrade        // nil: none is under way
@@ -249,6 +251,7 @@ func (d *Daemon) tick() {
 	d.settle()
 	d.flush()
 	d.vanish()
+	d.madeAgain()
 	d.store.Tick(d.now, d.lookStored)
 	d.journal.Tick(d.now)
 }

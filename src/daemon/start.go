@@ -51,6 +51,11 @@ func start(o Options) (_ *Daemon, err error) {
 		config: c, bridges: bridges.New(c), read: o.Read, log: o.Log, journal: journal.New(o.Log, c.Log),
 		pending: pending{incoming: o.Signals, signals: make(chan os.Signal, 4)}, history: history{version: o.Version},
 	}
+	defer func() {
+		if err != nil {
+			d.calmDown()
+		}
+	}()
 	d.clock = clock.New()
 	d.now = d.clock.Now()
 	d.started = d.now
@@ -114,6 +119,9 @@ func (d *Daemon) makeSections(r *survive.Record) (left survive.Remains, err erro
 		return nil, fmt.Errorf("read random numbers: %w", err)
 	}
 	d.store, left = survive.OpenStore(d.log, key, r)
+	if d.store.Recorded() { // before anybody asks the kernel for an interface
+		d.hurry(left)
+	}
 	d.setJar(d.store.Key())
 	d.carriers.Last(d.store.Recorded())
 	most := d.shares()

@@ -66,6 +66,7 @@ func (d *Daemon) tell(state string) {
 }
 
 func (d *Daemon) close() {
+	d.calmDown()
 	d.store.Close(d.now)
 	d.control.Close()
 	d.hooks.Kill()

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"slices"
+
 	"tunneldigger/src/broker"
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/listen"
@@ -46,13 +48,45 @@ func (d *Daemon) adoptStored(left survive.Remains) {
 	left.Close(d.store)
 }
 
+// hurry has the kernel remove what is in the way of tunnels that are made again, see madeAgain.
+func (d *Daemon) hurry(left survive.Remains) {
+	before := d.store.Hurry(true) // first, so that the next process knows
+	if left.Gone() || before {
+		d.calm = d.carriers.Hurry(before)
+	}
+	if d.calm == nil {
+		d.store.Hurry(false)
+	}
+}
+
+// calmDown ends that.
+func (d *Daemon) calmDown() {
+	if d.calm != nil {
+		d.calm()
+		d.calm = nil
+		d.store.Hurry(false)
+	}
+}
+
+// madeAgain notices when no tunnel waits any more to be made again.
+func (d *Daemon) madeAgain() {
+	if d.remaking && !slices.ContainsFunc(d.sections, func(s *section) bool { return s.core.Remaking() }) {
+		d.remaking = false
+		d.hooks.Hold(false)
+		d.calmDown()
+	}
+}
+
 // remake makes the tunnels again that went with such a process: as they were, so that their
 // clients notice nothing but a gap. Those that do not fit are said and thrown away; their
 // clients are strangers from now on.
 func (d *Daemon) remake(left survive.Remains) {
 	if len(left) == 0 {
+		d.calmDown()
 		return
 	}
+	d.remaking = true
+	d.hooks.Hold(true) // hundreds of programs would have the processors, and the tunnels wait
 	alive, made := d.store.Alive(), 0
 	if !d.store.Recorded() {
 		alive = d.now // systemd has started us at once

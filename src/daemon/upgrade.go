@@ -71,6 +71,7 @@ func (d *Daemon) collectUpgrade() {
 // replace puts the new program into the place of this one: it comes back only
 // when that fails.
 func (d *Daemon) replace(u *upgrade) error {
+	d.calmDown()
 	for first := true; first || d.tunnels.Waiting() > 0 || d.hooks.Asking() > 0; first = false {
 		d.heard(d.hooks.AskAll(d.now))
 		d.settle()

@@ -99,11 +99,11 @@ func New(limit int, log *logline.Logger, notify func()) *Runner {
 	}
 }
 
-// SetLimit says how many requests may be carried out at once from now on. Those that are more than that run on.
+// SetLimit says how many requests may be carried out at once from now on, 0: none. Those that are more than that run on.
 func (r *Runner) SetLimit(limit int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.limit = max(limit, 1)
+	r.limit = limit
 	r.start()
 }
 

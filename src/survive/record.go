@@ -40,7 +40,8 @@ type process struct {
 	key   [16]byte // of cookies
 	alive time.Duration
 	began time.Duration
-	short int // processes before it, in a row, that lived for less than steady
+	short int  // processes before it, in a row, that lived for less than steady
+	hurry bool // the kernel hurries at its wish, see Store.Hurry
 }
 
 // RecordPath is where the broker whose socket for commands is at a path has its
@@ -187,7 +188,8 @@ func (p *process) append(dst []byte) []byte {
 	dst = tlv.AppendBytes(dst, tagStoredKey, p.key[:])
 	dst = tlv.AppendTime(dst, tagStoredAlive, p.alive)
 	dst = tlv.AppendTime(dst, tagStoredBegan, p.began)
-	return tlv.AppendUint(dst, tagStoredShort, uint64(p.short))
+	dst = tlv.AppendUint(dst, tagStoredShort, uint64(p.short))
+	return tlv.AppendBool(dst, tagStoredHurry, p.hurry)
 }
 
 func (p *process) read(record []byte) error {
@@ -202,6 +204,8 @@ func (p *process) read(record []byte) error {
 			p.alive = f.Time()
 		case tagStoredBegan:
 			p.began = f.Time()
+		case tagStoredHurry:
+			p.hurry = f.Bool()
 		case tagStoredShort:
 			p.short = int(f.Uint16())
 		}

@@ -17,6 +17,16 @@ const (
 	kept                // it had a descriptor
 )
 
+// Gone reports whether one went with the process, as far as is known now.
+func (r Remains) Gone() bool {
+	for i := range r {
+		if r[i].FD < 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Kept is how many were taken: they stand as they did.
 func (r Remains) Kept() (n int) {
 	for i := range r {

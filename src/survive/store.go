@@ -27,6 +27,7 @@ const (
 	tagStoredAlive
 	tagStoredBegan
 	tagStoredShort
+	tagStoredHurry
 )
 
 // stampGap is how far behind the time is that a record says its process was alive.
@@ -146,6 +147,16 @@ func (st *Store) Recorded() bool { return st.path != "" }
 // Alive is when the process before was known to live, which was up to 5 s before
 // its end. It says nothing where systemd has the tunnels, or after the first Tick.
 func (st *Store) Alive() time.Duration { return st.process.alive }
+
+// Hurry notes that the kernel hurries at this process's wish, or not any more, so that the next one
+// can end it if this one can't. It reports what was noted.
+func (st *Store) Hurry(on bool) (before bool) {
+	before, st.process.hurry = st.process.hurry, on
+	if before != on && st.file >= 0 {
+		st.file.write(0, st.process.append(nil))
+	}
+	return before
+}
 
 // Key is that of the cookies, which the next process will have as well.
 func (st *Store) Key() [16]byte { return st.process.key }

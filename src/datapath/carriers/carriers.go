@@ -71,6 +71,14 @@ func (c *Carriers) OpenKernel() error {
 // KernelUp reports whether the kernel has proved to make tunnels.
 func (c *Carriers) KernelUp() bool { return c.up }
 
+// Hurry is [kernel.Hurry], unless nothing is carried.
+func (c *Carriers) Hurry(ours bool) (calm func()) {
+	if c.None != nil {
+		return nil
+	}
+	return kernel.Hurry(ours)
+}
+
 // Again has the kernel asked again where it failed: modules may have been installed.
 func (c *Carriers) Again() { c.lacks = nil }
 

@@ -49,6 +49,16 @@ func New(c *config.Hooks, log *logline.Logger, notify func(), name func(section 
 	return &Hooks{Runner: hook.New(places, log, notify), config: c, verifier: gate.NewVerifier(places/2, c), name: name}
 }
 
+// Hold has no program start, as long as there is something more urgent for the processors, or again as
+// many as are configured.
+func (h *Hooks) Hold(on bool) {
+	places := 0
+	if !on {
+		places = resources.Hooks(h.config.Parallel)
+	}
+	h.SetLimit(places)
+}
+
 // Run carries out a hook effect of a section. The Results are good until the next call, as
 // everywhere here; those of programs that were started come by Done.
 func (h *Hooks) Run(now time.Duration, section int, e *broker.Effect) []Result {
