@@ -127,13 +127,11 @@ func (b *Broker) listensAt(t *tunnel) bool {
 }
 
 // Freed is to be called with the name of an interface that has gone and was no tunnel's: a
-// tunnel may wait for it that is made again.
+// tunnel may wait for it that is made again. (If it was another one of such a name, there
+// is one try more.)
 func (b *Broker) Freed(now time.Duration, name string) {
 	t := b.tunnels.get(TunnelOf([]byte(name)))
 	if t == nil || t.state != creating || !t.again {
-		return
-	}
-	if f := t.facts(); f.Interface() != name {
 		return
 	}
 	t.tries = 0
@@ -143,10 +141,15 @@ func (b *Broker) Freed(now time.Duration, name string) {
 	}
 }
 
-// Remaking reports whether a tunnel is still to be made again. It looks at all of them.
-func (b *Broker) Remaking() (is bool) {
-	b.tunnels.each(func(t *tunnel) { is = is || t.again && t.state == creating })
-	return is
+// Remaking reports whether a tunnel is still to be made again. It looks at all of them but
+// those with IDs outside of the range, which are few.
+func (b *Broker) Remaking() bool {
+	for _, t := range b.tunnels.slots {
+		if t != nil && t.again && t.state == creating {
+			return true
+		}
+	}
+	return false
 }
 
 // notRemade is called when the kernel did not make a tunnel again. What is left of
@@ -154,7 +157,11 @@ func (b *Broker) Remaking() (is bool) {
 // know it.
 func (b *Broker) notRemade(now time.Duration, t *tunnel, f Fault) {
 	if f == FaultExists && now-t.heard < remakePatience && t.successor == nil && !b.stopping {
-		t.due = now + min(remakeGap, remakeSoon<<min(t.tries, remakeSlow))
+		gap := remakeGap
+		if t.tries < remakeSlow {
+			gap = time.Duration(int32(remakeSoon) << t.tries) // of 32 bits, which is less code
+		}
+		t.due = now + gap
 		b.deadlines.schedule(t, true)
 		return
 	}

@@ -166,7 +166,7 @@ func TestRemakeFreed(t *testing.T) {
 	same(t, r.run(s), "0.01"+again)
 	r.tunnels.get(a).tries = remakeSlow
 	r.failed(a, FaultExists).is()
-	for _, other := range []string{"l2tp100-1", "l2tp100", "l2tp102-102", "l2tp", "eth0", "l2tp65535-65535", "l2tp4294967395-100"} {
+	for _, other := range []string{"l2tp10-10", "l2tp1001-1001", "l2tp102-102", "l2tp-100", "", "l2tp", "eth0", "l2tp65535-65535", "l2tp4294967395-100"} {
 		r.Freed(r.now, other)
 	}
 	same(t, r.run(s/2))

@@ -103,14 +103,13 @@ type history struct {
 // pending is what is under way, over more turns than one.
 type pending struct {
 	signals  chan os.Signal
-	incoming chan os.Signal  // where the system's come from
-	stopBy   time.Duration   // when stopping must have ended, 0: not stopping
-	retryAt  time.Duration   // when to look again for missing interfaces, 0: none
-	calm     func()          // ends what hurry began; nil: nothing
-	remaking bool            // tunnels are made again, after a crash
-	systemds map[uint16]bool // UDP ports of what systemd had in its store, and may have still, until the first try to listen
-	promptly time.Duration   // until when nothing is left to gather
-	upgrade  *upgrade        // nil: none is under way
+	incoming chan os.Signal // where the system's come from
+	stopBy   time.Duration  // when stopping must have ended, 0: not stopping
+	retryAt  time.Duration  // when to look again for missing interfaces, 0: none
+	calm     func()         // ends what hurry began; nil: nothing
+	remaking bool           // tunnels are made again, after a crash
+	promptly time.Duration  // until when nothing is left to gather
+	upgrade  *upgrade       // nil: none is under way
 }
 
 // turn is what one turn of the loop works with; its slices are kept for the next one.

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"maps"
 	"net/netip"
 	"time"
 
@@ -89,7 +88,6 @@ func (d *Daemon) portsInUse() map[uint16]bool {
 	ours := make(map[uint16]bool)
 	d.places.Ports(ours)
 	d.tunnels.Ports(ours)
-	maps.Copy(ours, d.systemds)
 	return ours
 }
 

@@ -51,11 +51,6 @@ func start(o Options) (_ *Daemon, err error) {
 		config: c, bridges: bridges.New(c), read: o.Read, log: o.Log, journal: journal.New(o.Log, c.Log),
 		pending: pending{incoming: o.Signals, signals: make(chan os.Signal, 4)}, history: history{version: o.Version},
 	}
-	defer func() {
-		if err != nil {
-			d.calmDown()
-		}
-	}()
 	d.clock = clock.New()
 	d.now = d.clock.Now()
 	d.started = d.now
@@ -82,13 +77,14 @@ func start(o Options) (_ *Daemon, err error) {
 	} else {
 		left, err = d.makeSections(o.Record)
 	}
+	if err == nil {
+		err = d.openDatapath()
+	}
+	if err == nil {
+		err = d.openControl(o.Socket, before)
+	}
 	if err != nil {
-		return nil, err
-	}
-	if err := d.openDatapath(); err != nil {
-		return nil, err
-	}
-	if err := d.openControl(o.Socket, before); err != nil {
+		d.calmDown()
 		return nil, err
 	}
 	if !o.NoDatapath {
@@ -103,7 +99,6 @@ func start(o Options) (_ *Daemon, err error) {
 	// Before anything is read: what their clients say is no stranger's then.
 	d.remake(left)
 	d.openListeners()
-	d.systemds = nil
 	if before != nil {
 		d.resume(before)
 	}
@@ -135,9 +130,10 @@ func (d *Daemon) makeSections(r *survive.Record) (left survive.Remains, err erro
 		}
 	}
 	d.reopen(left)
-	d.systemds = make(map[uint16]bool)
-	left.Ports(d.systemds)
 	d.adoptStored(left)
+	if len(left) > 0 && !d.store.Recorded() { // systemd has the ports until it has closed what nobody took
+		return left, nil
+	}
 	return left, listen.Possible(c.Brokers, d.portsInUse())
 }
 

@@ -36,7 +36,7 @@ func TestFieldsAreHandedOver(t *testing.T) {
 		{events.Hooks{}, "Runner Counts config verifier name results"},    // of the verifier what is asked; answers begin anew
 		{history{}, "version marks started serial unsent confined moved"}, // handed over
 		{pending{}, "signals incoming promptly retryAt " + // made anew, or found out again
-			"stopBy upgrade calm remaking systemds"}, // the last two are of a start only, calm is ended before; there is no upgrade while stopping, and only one at a time
+			"stopBy upgrade calm remaking"}, // which is of a start only, calm is ended before; there is no upgrade while stopping, and only one at a time
 		{section{}, "Section core listen leaving silentErrors loosened refusals"}, // refusals: begin anew
 		{tunnels.Section{}, "Number Config Path"},
 		{tunnels.Tunnel{}, "ID Section Listener Peer Local Interface Closing Traffic want raises since silent uuid"}, // Traffic is read again; uuid is the core's

@@ -1,9 +1,8 @@
 package daemon
 
 import (
-	"slices"
-
 	"tunneldigger/src/broker"
+	"tunneldigger/src/config"
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/listen"
 	"tunneldigger/src/survive"
@@ -51,12 +50,22 @@ func (d *Daemon) adoptStored(left survive.Remains) {
 // hurry has the kernel remove what is in the way of tunnels that are made again, see madeAgain.
 func (d *Daemon) hurry(left survive.Remains) {
 	before := d.store.Hurry(true) // first, so that the next process knows
-	if left.Gone() || before {
+	if before || len(left) > 0 && !d.allUser() {
 		d.calm = d.carriers.Hurry(before)
 	}
 	if d.calm == nil {
 		d.store.Hurry(false)
 	}
+}
+
+// allUser reports whether the program carries the frames of all sections.
+func (d *Daemon) allUser() bool {
+	for i := range d.config.Brokers {
+		if d.config.Brokers[i].Datapath != config.DatapathUser {
+			return false
+		}
+	}
+	return true
 }
 
 // calmDown ends that.
@@ -70,11 +79,17 @@ func (d *Daemon) calmDown() {
 
 // madeAgain notices when no tunnel waits any more to be made again.
 func (d *Daemon) madeAgain() {
-	if d.remaking && !slices.ContainsFunc(d.sections, func(s *section) bool { return s.core.Remaking() }) {
-		d.remaking = false
-		d.hooks.Hold(false)
-		d.calmDown()
+	if !d.remaking {
+		return
 	}
+	for _, s := range d.sections {
+		if s.core.Remaking() {
+			return
+		}
+	}
+	d.remaking = false
+	d.hooks.Hold(false)
+	d.calmDown()
 }
 
 // remake makes the tunnels again that went with such a process: as they were, so that their

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -113,7 +114,7 @@ func (s *Interfaces) addresses(own *Own) ([]link.Address, error) {
 		if i < 0 || ours[a.Index] {
 			continue
 		}
-		by, mine := fmt.Sprint("number ", a.Index), false
+		by, mine := "number "+strconv.Itoa(a.Index), false
 		err = s.links.List(func(l link.Link) {
 			if l.Index == a.Index {
 				by, mine = l.Name, s.mine(&l)

@@ -5,6 +5,7 @@ package journal
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -206,19 +207,12 @@ func (j *Journal) Survived(kept, made int, lost [survive.LossCount]int) {
 	all := 0
 	for why, n := range lost {
 		if all += n; n > 0 {
-			because = append(because, fmt.Sprint(n, " ", survive.Loss(why)))
+			because = append(because, strconv.Itoa(n)+" "+survive.Loss(why).String())
 		}
 	}
-	var args []any
-	if kept > 0 {
-		args = append(args, "tunnels_kept", kept)
-	}
-	if made > 0 || kept == 0 {
-		args = append(args, "tunnels_made_again", made)
-	}
-	args = append(args, "tunnels_lost", all)
-	if len(because) > 0 {
-		args = append(args, "because", strings.Join(because, ", "))
+	args := []any{"tunnels_kept", kept, "tunnels_made_again", made, "tunnels_lost", all, "because", strings.Join(because, ", ")}
+	if all == 0 {
+		args = args[:6]
 	}
 	j.log.Warn("the broker before this one ended without a word", args...)
 }

@@ -87,9 +87,9 @@ func TestSurvived(t *testing.T) {
 	j.Survived(0, 1, [survive.LossCount]int{})
 	j.Survived(7, 0, [survive.LossCount]int{})
 	j.Survived(7, 2, [survive.LossCount]int{})
-	const begin = "warning: the broker before this one ended without a word tunnels_"
-	if want := begin + "made_again=3 tunnels_lost=3 because=\"1 damaged, 2 older than tunnel_timeout\"\n" + begin + "made_again=1 tunnels_lost=0\n" +
-		begin + "kept=7 tunnels_lost=0\n" + begin + "kept=7 tunnels_made_again=2 tunnels_lost=0\n"; out.String() != want {
+	const begin = "warning: the broker before this one ended without a word tunnels_kept="
+	if want := begin + "0 tunnels_made_again=3 tunnels_lost=3 because=\"1 damaged, 2 older than tunnel_timeout\"\n" + begin + "0 tunnels_made_again=1 tunnels_lost=0\n" +
+		begin + "7 tunnels_made_again=0 tunnels_lost=0\n" + begin + "7 tunnels_made_again=2 tunnels_lost=0\n"; out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
 }

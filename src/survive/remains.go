@@ -17,16 +17,6 @@ const (
 	kept                // it had a descriptor
 )
 
-// Gone reports whether one went with the process, as far as is known now.
-func (r Remains) Gone() bool {
-	for i := range r {
-		if r[i].FD < 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // Kept is how many were taken: they stand as they did.
 func (r Remains) Kept() (n int) {
 	for i := range r {
@@ -45,21 +35,6 @@ func (r Remains) Adoptable(section string) (records [][]byte) {
 		}
 	}
 	return records
-}
-
-// Ports adds the UDP ports that descriptors have.
-func (r Remains) Ports(to map[uint16]bool) {
-	for i := range r {
-		if r[i].FD < 0 {
-			continue
-		}
-		switch at, _ := unix.Getsockname(r[i].FD); at := at.(type) {
-		case *unix.SockaddrInet4:
-			to[uint16(at.Port)] = true
-		case *unix.SockaddrInet6:
-			to[uint16(at.Port)] = true
-		}
-	}
 }
 
 // Take takes out the descriptor of a tunnel, which is the caller's from here on. It is -1 unless

@@ -5,8 +5,6 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"tunneldigger/src/test/loopback"
 )
 
 func text(records [][]byte) (all []string) {
@@ -44,13 +42,6 @@ func TestRemains(t *testing.T) {
 		{ID: 104, Section: "wan", Record: []byte("e"), FD: -1}, {ID: 105, Section: "lan", Record: []byte("f"), FD: -1},
 		{ID: 106, Section: "gone", Record: []byte("g"), FD: -1}, {ID: 107, FD: -1},
 		{ID: 108, Section: "lan", Record: []byte("h"), FD: more},
-	}
-	if err := unix.Bind(last, &unix.SockaddrInet4{Addr: loopback.Host().As4(), Port: 20123}); err != nil {
-		t.Fatal(err)
-	}
-	ports := make(map[uint16]bool)
-	if r.Ports(ports); !ports[20123] {
-		t.Errorf("ports %v", ports)
 	}
 	if got := text(r.Adoptable("wan")); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("to be adopted %q", got)

@@ -100,7 +100,7 @@ func TestCrashWithoutSystemd(t *testing.T) {
 	}
 	b.kill()
 	b.start(nil)
-	b.await("ended without a word tunnels_made_again=29 tunnels_lost=0\n")
+	b.await("ended without a word tunnels_kept=0 tunnels_made_again=29 tunnels_lost=0\n")
 	check("after a crash")
 	for i := range peers {
 		if i != 7 {

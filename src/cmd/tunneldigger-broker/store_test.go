@@ -150,7 +150,7 @@ func TestCrash(t *testing.T) {
 		}
 	}
 	crash()
-	b.await("ended without a word tunnels_kept=29 tunnels_lost=0")
+	b.await("ended without a word tunnels_kept=29 tunnels_made_again=0 tunnels_lost=0")
 	check("after a crash")
 	begun.tunnel = begun.prepare("begun") // with the cookie of the process before
 	m.await(2 + len(peers))
@@ -165,7 +165,7 @@ func TestCrash(t *testing.T) {
 	late.tunnel = late.prepare("late")
 	m.await(3 + len(peers))
 	crash()
-	b.await("tunnels_kept=31 tunnels_lost=0")
+	b.await("tunnels_kept=31 tunnels_made_again=0 tunnels_lost=0")
 	check("after an upgrade and a crash")
 	begun.probe()
 	late.probe()
@@ -219,7 +219,7 @@ func TestCrashWithADamagedStore(t *testing.T) {
 		}
 	}
 	b.start(all, env...)
-	b.await("tunnels_kept=1 tunnels_lost=1 because=\"1 damaged\"")
+	b.await("tunnels_kept=1 tunnels_made_again=0 tunnels_lost=1 because=\"1 damaged\"")
 	two.probe()
 	m.await(2)
 	if again := one.prepare("one"); len(again) == 0 {
@@ -246,7 +246,7 @@ func TestCrashWithAStoreThatDoesNotFit(t *testing.T) {
 		b.start(m.stored(), env...)
 	}
 	crash("option pmtu '1400'", "option pmtu '1400'\n\toption tunnel_id_base '101'")
-	b.await("tunnels_kept=1 tunnels_lost=1 because=\"1 not as the section is configured now\"")
+	b.await("tunnels_kept=1 tunnels_made_again=0 tunnels_lost=1 because=\"1 not as the section is configured now\"")
 	b.hears("one", "session.up", "session.down")
 	two.probe()
 	m.await(2)

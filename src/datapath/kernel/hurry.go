@@ -1,9 +1,6 @@
 package kernel
 
-import (
-	"bytes"
-	"os"
-)
+import "golang.org/x/sys/unix"
 
 // expedited has the kernel interrupt every processor where it waits for all of them to have passed what they read
 // (kernel/ksysfs.c, rcu_expedited; kernels for one processor have nothing to wait for, and no such file).
@@ -15,15 +12,22 @@ var expedited = "/sys/kernel/rcu_expedited"
 // short then, and cost every processor something, which is why this is for moments. calm is nil where nothing is to be done: somebody else has wanted it so, or
 // it can't be. ours says that this was wanted by a process of ours, which did not live to call calm.
 func Hurry(ours bool) (calm func()) {
-	switch was, err := os.ReadFile(expedited); {
-	case err != nil:
-		return nil
-	case string(bytes.TrimSpace(was)) == "0":
-		if os.WriteFile(expedited, []byte("1"), 0) != nil {
-			return nil
-		}
-	case !ours:
+	fd, err := unix.Open(expedited, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
 		return nil
 	}
-	return func() { _ = os.WriteFile(expedited, []byte("0"), 0) }
+	var was [1]byte
+	n, _ := unix.Pread(fd, was[:], 0)
+	if ours = ours && n == 1; was[0] == '0' {
+		n, _ = unix.Pwrite(fd, []byte("1"), 0)
+		ours = n == 1
+	}
+	if !ours {
+		unix.Close(fd)
+		return nil
+	}
+	return func() {
+		_, _ = unix.Pwrite(fd, []byte("0"), 0)
+		unix.Close(fd)
+	}
 }
