@@ -26,11 +26,12 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.6.1
 # longer on a server. (Not for others: without inlining Go 1.26's runtime puts a variable of epoll's where mips64 can't write to it, and on 386
 # a signal ends a process that began with it ignored, as every broker does that was upgraded.)
 # For mips Go lays out for pages of 64 kB, which fills a file with up to 190 kB of nothing; its kernels have 4, at most 16.
+# Nothing asks for a build ID, which is a hash that does not get smaller when it is packed.
 # And without two things of Go 1.26: its new garbage collector, which is for large heaps, and a second copy of code for each slice whose length is known late,
 # so that a short one needs no heap. That is 33 kB on mips, 18 kB as packed. Other versions may not know these settings.
 FLAGS   := inline= round= lean=; case $$arch in mips|mipsle|arm) inline=-gcflags=all=-l; case $$($(GO) env GOVERSION) in go1.26|go1.26[.-]*) \
 	inline='-gcflags=all=-l -d=variablemakethreshold=0' lean=GOEXPERIMENT=nogreenteagc ;; esac ;; esac; case $$arch in mips*) round='-R 0x4000' ;; esac
-GOBUILD := env $$lean $(GO) build -trimpath -buildvcs=false $${inline:+"$$inline"} -ldflags "-s -w $$round -X main.version=$(VERSION)"
+GOBUILD := env $$lean $(GO) build -trimpath -buildvcs=false $${inline:+"$$inline"} -ldflags "-s -w -buildid= $$round -X main.version=$(VERSION)"
 NEED    := src/test/e2e/vm/need
 VM      := src/test/e2e/vm/run
 COMMANDS := tunneldigger-broker tunneldigger-client

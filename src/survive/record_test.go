@@ -65,6 +65,9 @@ func TestRecordThroughACrash(t *testing.T) {
 		t.Errorf("two have it: %v", err)
 	}
 	st.Tick(now+stampGap, tunnels.look)
+	if st.Hurry(true) || !st.Hurry(true) {
+		t.Error("what is noted of the kernel's hurry")
+	}
 	unix.Close(int(st.file)) // killed
 
 	next, left := life(t, path).open(quiet, [16]byte{9})
@@ -81,10 +84,16 @@ func TestRecordThroughACrash(t *testing.T) {
 		t.Errorf("left %v", left)
 	}
 	next.Drop(100)
+	if !next.Hurry(false) {
+		t.Error("the kernel's hurry is forgotten")
+	}
 	unix.Close(int(next.file))
 	last, left := life(t, path).open(quiet, [16]byte{9})
 	if len(left) != 1 || left[0].ID != 65535 {
 		t.Errorf("left %v", left)
+	}
+	if last.Hurry(false) {
+		t.Error("the kernel's hurry does not end")
 	}
 	last.Close(now)
 	if _, err := os.Stat(path); !os.IsNotExist(err) {

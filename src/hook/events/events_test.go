@@ -133,6 +133,18 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// What is held back waits, and runs in its turn.
+func TestHold(t *testing.T) {
+	w := newWorld(t, "", config.EventSessionUp)
+	w.Hold(true)
+	w.Run(0, 3, effect(config.EventSessionUp, 100, 100))
+	if w.Running() != 0 || w.Waiting() != 1 {
+		t.Errorf("%d run, %d wait", w.Running(), w.Waiting())
+	}
+	w.Hold(false)
+	w.is(w.done(1)[0], 3, config.EventSessionUp, 100, 100, false)
+}
+
 // Hooks of the folder are run as well, and for events without a program of their own.
 func TestFolder(t *testing.T) {
 	w := newWorld(t, "")
