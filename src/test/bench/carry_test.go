@@ -92,39 +92,15 @@ func TestNativeCarry(t *testing.T) {
 // carry is the role that measures one carrier over one model of a link, in namespaces that end with it.
 func carry(args []string) error {
 	carrier, model := args[0], args[1]
-	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, ""); err != nil {
+	if err := twoHosts(model); err != nil {
 		return err
-	}
-	for _, line := range []string{"netns add a", "netns add b", "-n a link add e0 type veth peer name e0 netns b"} {
-		if err := ip(line); err != nil {
-			return err
-		}
-	}
-	for i, at := range []string{"a", "b"} {
-		for _, line := range []string{"link set lo up", fmt.Sprintf("addr add 192.0.2.%d/24 dev e0", i+1), "link set e0 up"} {
-			if err := ip("-n " + at + " " + line); err != nil {
-				return err
-			}
-		}
-		if model != "veth with all its offloads" {
-			if err := within(at, "ethtool", "-K", "e0", "tso", "off", "gso", "off", "tx-udp-segmentation", "off", "gro", "on").Run(); err != nil {
-				return fmt.Errorf("ethtool: %w", err)
-			}
-		}
 	}
 	names, err := connect(carrier)
 	if err != nil {
 		return err
 	}
-	for i, at := range []string{"a", "b"} {
-		if err := ip(fmt.Sprintf("-n %s addr add 198.51.100.%d/24 dev %s", at, i+1, names[i])); err != nil {
-			return err
-		}
-	}
-	for end := time.Now().Add(20 * time.Second); within("b", "ping", "-c", "1", "-W", "1", "198.51.100.1").Run() != nil; {
-		if time.Now().After(end) {
-			return errors.New("no frame passes")
-		}
+	if err := address(names); err != nil {
+		return err
 	}
 	before := busy()
 	one, received, err := iperf()
@@ -146,6 +122,46 @@ func carry(args []string) error {
 		return fmt.Errorf("ping: %w: %s", err, out)
 	}
 	fmt.Println(one/1e9, spent/(received/1e9), four/1e9, small/64/8/1e3, fields[4])
+	return nil
+}
+
+// twoHosts makes the namespaces a and b, with a link between them.
+func twoHosts(model string) error {
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, ""); err != nil {
+		return err
+	}
+	for _, line := range []string{"netns add a", "netns add b", "-n a link add e0 type veth peer name e0 netns b"} {
+		if err := ip(line); err != nil {
+			return err
+		}
+	}
+	for i, at := range []string{"a", "b"} {
+		for _, line := range []string{"link set lo up", fmt.Sprintf("addr add 192.0.2.%d/24 dev e0", i+1), "link set e0 up"} {
+			if err := ip("-n " + at + " " + line); err != nil {
+				return err
+			}
+		}
+		if model != "veth with all its offloads" {
+			if err := within(at, "ethtool", "-K", "e0", "tso", "off", "gso", "off", "tx-udp-segmentation", "off", "gro", "on").Run(); err != nil {
+				return fmt.Errorf("ethtool: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// address gives both ends of a tunnel addresses, and waits until it passes frames.
+func address(names [2]string) error {
+	for i, at := range []string{"a", "b"} {
+		if err := ip(fmt.Sprintf("-n %s addr add 198.51.100.%d/24 dev %s", at, i+1, names[i])); err != nil {
+			return err
+		}
+	}
+	for end := time.Now().Add(20 * time.Second); within("b", "ping", "-c", "1", "-W", "1", "198.51.100.1").Run() != nil; {
+		if time.Now().After(end) {
+			return errors.New("no frame passes")
+		}
+	}
 	return nil
 }
 
@@ -177,23 +193,35 @@ func connect(carrier string) (names [2]string, err error) {
 	case "fastd":
 		return names, connectFastd()
 	}
+	datapath := "user"
+	if carrier == "kernel" {
+		datapath = carrier
+	}
+	names[0] = "l2tp100-100"
+	_, err = connectOurs(datapath)
+	return names, errors.Join(err, await2(names))
+}
+
+// connectOurs starts a broker and a client, each with a data path.
+func connectOurs(datapath string) (broker *exec.Cmd, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return names, err
+		return nil, err
 	}
 	folder := "/run/broker"
-	text := "config broker 'wan'\n\tlist port '8942'\n\toption datapath 'user'\n\toption pmtu '1446'\n"
+	text := "config broker 'wan'\n\tlist port '8942'\n\toption datapath '" + datapath + "'\n\toption pmtu '1446'\n" +
+		"\toption max_tunnels '2048'\n\toption connection_rate_limit '0'\n\toption tunnel_timeout '600'\n"
 	if err = os.Mkdir(folder, 0o755); err == nil {
 		err = os.WriteFile(folder+"/tunneldigger-broker", []byte(text), 0o644)
 	}
+	broker = within("a", filepath.Join(filepath.Dir(self), "tunneldigger-broker"), "-c", folder, "--socket", folder+"/socket")
 	if err == nil {
-		err = within("a", filepath.Join(filepath.Dir(self), "tunneldigger-broker"), "-c", folder, "--socket", folder+"/socket").Start()
+		err = broker.Start()
 	}
 	if err == nil {
-		err = within("b", filepath.Join(filepath.Dir(self), "tunneldigger-client"), "-f", "--datapath", "user", "-u", "bench", "-b", "192.0.2.1:8942", "-i", "t0").Start()
+		err = within("b", filepath.Join(filepath.Dir(self), "tunneldigger-client"), "-f", "--datapath", datapath, "-u", "bench", "-b", "192.0.2.1:8942", "-i", "t0").Start()
 	}
-	names[0] = "l2tp100-100"
-	return names, errors.Join(err, await2(names))
+	return broker, err
 }
 
 // await2 waits until both interfaces are there.

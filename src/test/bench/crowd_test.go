@@ -1,0 +1,229 @@
+//go:build bench
+
+package bench
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/wire"
+)
+
+// nothingPasses is for how long the processor's time is taken while no frame passes.
+const nothingPasses = 5 * time.Second
+
+// What tunnels that stand beside it cost the traffic in one of them, on the program's own data path, and what they cost by themselves.
+func TestNativeCrowd(t *testing.T) {
+	need := exec.Command(filepath.Join(filepath.Dir(filepath.Dir(self(t))), "src/test/e2e/vm/need"), "iperf3", "iproute2", "iputils-ping")
+	if out, err := need.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	brokerProgram(t)
+	results := make(map[int][3][]float64) // by the number of tunnels: Gbit/s, resident MB, per cent of a processor
+	for range carryRounds {
+		for _, n := range []int{1, 100, 1000} {
+			all := apart(t, "crowd", strconv.Itoa(n))
+			r := results[n]
+			for i := range r {
+				r[i] = append(r[i], all[i])
+			}
+			results[n] = r
+		}
+	}
+	median := func(n, figure int) float64 {
+		all := slices.Sorted(slices.Values(results[n][figure]))
+		return all[len(all)/2]
+	}
+	figures.ratio(t, "TCP, 100 tunnels beside 1", "Gbit/s", median(100, 0), median(1, 0), 0.9, 0)
+	figures.ratio(t, "TCP, 1000 tunnels beside 1", "Gbit/s", median(1000, 0), median(1, 0), 0.9, 0)
+	figures.most(t, "resident memory, 1000 tunnels carried", "MB", median(1000, 1), 25, 50)
+	figures.note("  nothing passes, 1 tunnel / 1000", fmt.Sprintf("%.2f %%", median(1, 2)), fmt.Sprintf("%.2f %%", median(1000, 2)))
+}
+
+// The two data paths in the virtual machine, whose emulation makes a program's own code dear.
+func TestVMCarry(t *testing.T) {
+	brokerProgram(t)
+	results := make(map[string][3][]float64)
+	for range carryRounds {
+		for _, carrier := range []string{"kernel", "ours"} {
+			all := apart(t, "carry", carrier, "veth with all its offloads")
+			r := results[carrier]
+			for i, of := range []int{0, 1, 3} {
+				r[i] = append(r[i], all[of])
+			}
+			results[carrier] = r
+		}
+	}
+	for i, name := range []string{"frames, the program / the kernel: TCP, Gbit/s", "  processor seconds per GB", "  UDP of 64 bytes, thousands a second"} {
+		var middle [2]float64
+		for j, carrier := range []string{"ours", "kernel"} {
+			all := slices.Sorted(slices.Values(results[carrier][i]))
+			middle[j] = all[len(all)/2]
+		}
+		figures.ratio(t, name, "", middle[0], middle[1], 0, 0)
+	}
+}
+
+// apart plays a role in namespaces of its own and gives the numbers that it prints last.
+func apart(t *testing.T, name string, args ...string) (all []float64) {
+	t.Helper()
+	cmd := exec.Command("unshare", append([]string{"-mnpf", "--mount-proc"}, role(t, name, args...)...)...)
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v: %s", name, args, err, out)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	for _, field := range strings.Fields(lines[len(lines)-1]) {
+		v, err := strconv.ParseFloat(field, 64)
+		if err != nil {
+			t.Fatalf("%s %q: %s", name, args, out)
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+func init() { roles["crowd"], roles["stand"] = among, stand }
+
+// among is the role that measures one tunnel among so many, in namespaces that end with it.
+func among(args []string) error {
+	n, err := strconv.Atoi(args[0])
+	if err == nil {
+		err = twoHosts("veth with all its offloads")
+	}
+	if err != nil {
+		return err
+	}
+	broker, err := connectOurs("user")
+	names := [2]string{"l2tp100-100", "t0"}
+	if err = errors.Join(err, await2(names)); err == nil {
+		err = address(names)
+	}
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	clients := within("b", self, "role", "stand", strconv.Itoa(n-1))
+	clients.Stderr = os.Stderr
+	said, err := clients.StdoutPipe()
+	if err == nil {
+		err = clients.Start()
+	}
+	if err != nil {
+		return err
+	}
+	if line, err := bufio.NewReader(said).ReadString('\n'); err != nil {
+		return fmt.Errorf("stand: %w: %s", err, line)
+	}
+	// New interfaces have the kernel say a lot at first.
+	for began, calm := time.Now(), false; !calm && time.Since(began) < 30*time.Second; {
+		before, err := ran(broker.Process.Pid)
+		if err != nil {
+			return err
+		}
+		time.Sleep(time.Second)
+		after, err := ran(broker.Process.Pid)
+		if err != nil {
+			return err
+		}
+		calm = after-before < time.Second/200
+	}
+	rate, _, err := iperf()
+	if err != nil {
+		return err
+	}
+	before, err := ran(broker.Process.Pid)
+	if err != nil {
+		return err
+	}
+	time.Sleep(nothingPasses)
+	after, err := ran(broker.Process.Pid)
+	if err != nil {
+		return err
+	}
+	rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", broker.Process.Pid))
+	_, rss, _ := strings.Cut(string(rollup), "Rss:")
+	var kb int
+	if _, bad := fmt.Sscan(rss, &kb); err != nil || bad != nil {
+		return errors.Join(err, bad)
+	}
+	fmt.Println(rate/1e9, float64(kb)/1000, 100*float64(after-before)/float64(nothingPasses))
+	return nil
+}
+
+// ran is the processor's time of all threads of a process.
+func ran(pid int) (total time.Duration, err error) {
+	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	for _, name := range stats {
+		var of int64
+		text, err := os.ReadFile(name)
+		if err == nil {
+			_, err = fmt.Sscan(string(text), &of)
+		}
+		if err != nil {
+			return 0, err
+		}
+		total += time.Duration(of)
+	}
+	return total, nil
+}
+
+// stand is the role of clients that have tunnels made and say nothing more, for as long as the namespaces are there.
+func stand(args []string) error {
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	at := netip.MustParseAddrPort("192.0.2.1:8942")
+	for i := range n {
+		fd, err := bareSocket(netip.AddrPortFrom(netip.MustParseAddr("192.0.2.2"), uint16(20000+i)), at)
+		if err != nil {
+			return err
+		}
+		m, err := asked(fd, wire.AppendCookieRequest(nil), wire.TypeCookie)
+		if err == nil {
+			_, err = asked(fd, wire.AppendPrepare(nil, m.Payload, []byte("standing"+strconv.Itoa(i)), uint32(1+i), wire.UniqueSessionID), wire.TypeTunnel)
+		}
+		if err != nil {
+			return fmt.Errorf("client %d: %w", i, err)
+		}
+	}
+	fmt.Println("ready")
+	select {}
+}
+
+// asked sends a request and waits for the answer of a type.
+func asked(fd int, request []byte, want wire.Type) (wire.Message, error) {
+	send(fd, request)
+	buf := make([]byte, 2048)
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 5000)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return wire.Message{}, fmt.Errorf("no answer within five seconds: %v", err)
+		}
+		if n := receive(fd, buf); n > 0 {
+			if m, err := wire.Parse(buf[:n]); err == nil && m.Type == want {
+				return m, nil
+			}
+		}
+	}
+}
