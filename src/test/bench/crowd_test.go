@@ -55,6 +55,9 @@ func TestNativeCrowd(t *testing.T) {
 // The two data paths in the virtual machine, whose emulation makes a program's own code dear.
 func TestVMCarry(t *testing.T) {
 	brokerProgram(t)
+	if out, err := exec.Command("modprobe", "-a", "l2tp_eth", "tun").CombinedOutput(); err != nil {
+		t.Fatalf("modprobe: %v: %s", err, out)
+	}
 	results := make(map[string][3][]float64)
 	for range carryRounds {
 		for _, carrier := range []string{"kernel", "ours"} {
