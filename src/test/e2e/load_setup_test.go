@@ -89,8 +89,9 @@ func TestLoadComeAndGo(t *testing.T) {
 	if last.FDs != idle.FDs {
 		t.Errorf("%d descriptors before, %d after", idle.FDs, last.FDs)
 	}
-	if last.RSS > warm.RSS+2<<20 {
-		t.Errorf("resident memory grew from %d to %d kB", warm.RSS>>10, last.RSS>>10)
+	// A heap finds its size in the first rounds, more or less, depending on how often the processor is somebody else's.
+	if middle := resident[rounds/2-1]; last.RSS>>10 > middle+1<<10 {
+		t.Errorf("resident memory grew from %d to %d kB in the second half", middle, last.RSS>>10)
 	}
 	if n := len(l.tunnels()); n != 0 {
 		t.Errorf("%d tunnel interfaces are left", n)
