@@ -16,6 +16,7 @@ func TestDrain(t *testing.T) {
 		{"", "", Drain{On: true}, "Draining: no new tunnels; 5 stay.\n", "Draining: no new tunnels; 5 stay.\n"},
 		{"off", "", Drain{}, "New tunnels are taken again.\n", "It was not draining.\n"},
 		{"close-rate 6000", "", Drain{true, 6000}, "Draining: no new tunnels; of 5, 6000 a minute are closed in each broker section.\n", "Draining: no new tunnels; of 5, 6000 a minute are closed in each broker section.\n"},
+		{"close-rate 1", "", Drain{true, 1}, "Draining: no new tunnels; of 5, 1 a minute are closed in each broker section.\n", "Draining: no new tunnels; of 5, 1 a minute are closed in each broker section.\n"},
 		{"close-rate 0", "close rate \"0\": want tunnels a minute, 1–6000", Drain{}, "", ""},
 		{"close-rate 6001", "1–6000", Drain{}, "", ""},
 		{"close-rate many", "1–6000", Drain{}, "", ""},

@@ -8,6 +8,9 @@ import (
 
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
+	"tunneldigger/src/datapath"
+	"tunneldigger/src/datapath/kernel"
+	"tunneldigger/src/listen"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/survive"
 )
@@ -91,5 +94,62 @@ func TestSurvived(t *testing.T) {
 	if want := begin + "0 tunnels_made_again=3 tunnels_lost=3 because=\"1 damaged, 2 older than tunnel_timeout\"\n" + begin + "0 tunnels_made_again=1 tunnels_lost=0\n" +
 		begin + "7 tunnels_made_again=0 tunnels_lost=0\n" + begin + "7 tunnels_made_again=2 tunnels_lost=0\n"; out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}
+
+// Where a section listens is said when that is more than before, and what is in its way whenever it is news.
+func TestListens(t *testing.T) {
+	var out strings.Builder
+	j := New(logline.New(&out, logline.Debug, false), config.Log{Level: config.Debug})
+	j.Listens("wan", "", 0, &listen.News{Waits: []string{"one", "two"}})
+	j.Listens("wan", "", 0, &listen.News{Missing: errors.New("no bridge")})
+	j.Listens("wan", "", 3, &listen.News{Listens: true})
+	j.Listens("wan", "eth0", 2, &listen.News{Listens: true, Lacks: 1})
+	j.ListsLate(0, nil)
+	j.ListsLate(0, errors.New("no inotify"))
+	j.SendFailed(0, "wan", errors.New("no route"))
+	const want = "warning: waiting to listen broker=wan error=one\nwarning: waiting to listen broker=wan error=two\n" +
+		"warning: waiting to listen broker=wan error=\"no bridge\"\ninfo: listening broker=wan addresses=3\n" +
+		"info: listening broker=wan addresses=2 missing=1 interface=eth0\nwarning: changes of lists are seen late error=\"no inotify\"\n" +
+		"debug: can't send broker=wan error=\"no route\"\n"
+	if out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}
+
+// A tunnel that nobody knows is said to be whose it is, and what was done.
+func TestSwept(t *testing.T) {
+	var out strings.Builder
+	j := New(logline.New(&out, logline.Debug, false), config.Log{})
+	j.Swept([]kernel.Left{{ID: 1, PID: -1}, {ID: 2, PID: 77}, {ID: 3, Removed: true}, {ID: 4}})
+	j.Swept([]kernel.Left{{ID: 1, Unknown: errors.New("no /proc")}, {ID: 2, Unknown: errors.New("no /proc")}})
+	const want = "warning: a tunnel in the ID range is not over UDP, and not ours: it is left alone tunnel=1\n" +
+		"warning: a tunnel in the ID range belongs to another process tunnel=2 pid=77\ninfo: removed a tunnel that belonged to nobody tunnel=3\n" +
+		"warning: tunnels in the ID range are left alone: can't tell whose they are count=2 error=\"no /proc\"\n"
+	if out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}
+
+// What could not be brought about of a tunnel is said with what was wanted, and not more often than some times in a while.
+func TestInterface(t *testing.T) {
+	var out strings.Builder
+	j := New(logline.New(&out, logline.Debug, false), config.Log{})
+	fault := errors.New("fault")
+	want := datapath.Want{MTU: 1400, Bridge: "br-mesh", Kbit: 500}
+	for _, ev := range []datapath.Event{
+		{Kind: datapath.MTUFailed, Want: want, Err: fault}, {Kind: datapath.AttachFailed, Want: want, Err: fault}, {Kind: datapath.LimitFailed, Want: want, Err: fault},
+		{Kind: datapath.Misfit, Link: "br-mesh", MTU: 1500, TunnelMTU: 1400}, {Kind: datapath.NearlyFull, Link: "br-mesh", Ports: 1000},
+		{Kind: datapath.BridgeStays, Link: "br-mesh", Err: errors.New("eth0")}, {Kind: datapath.LinkGone, Link: "eth0"},
+	} {
+		j.Interface(0, &ev, "tunnel", 7)
+	}
+	const said = "error: can't change a tunnel's MTU tunnel=7 mtu=1400 error=fault\nerror: can't bring a tunnel to its bridge tunnel=7 master=br-mesh error=fault\n" +
+		"error: can't limit a tunnel's bandwidth tunnel=7 kbit=500 error=fault\n" +
+		"warning: the interface's MTU is larger than its tunnels': larger packets will be lost tunnel=7 interface=br-mesh mtu=1500 tunnel_mtu=1400\n" +
+		"warning: the bridge is nearly full tunnel=7 interface=br-mesh tunnels=1000 ports=1023\n" +
+		"warning: the bridge has no tunnels and stays, as others use it tunnel=7 interface=br-mesh by=eth0\n"
+	if out.String() != said {
+		t.Errorf("%q, want %q", out.String(), said)
 	}
 }

@@ -2,6 +2,7 @@ package survey
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/netip"
 	"os"
@@ -83,6 +84,7 @@ func TestWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Marks.Hook(2, &broker.Facts{Tunnel: 101, Serial: 2}, "session.up", io.EOF)
+	b.Sections[1].Refusals.Note(0, &broker.Effect{Note: broker.NoteRefused, Reason: broker.RefusedFull, Facts: broker.Facts{UUID: "late"}})
 	w, end, err := b.Writer([]string{"json"})
 	if err != nil {
 		t.Fatal(err)
@@ -97,11 +99,13 @@ func TestWriter(t *testing.T) {
 		Brokers        []struct {
 			Name, Datapath                                string
 			Tunnels, Limit, Unattached_total, Hook_failed int
+			Last_refused                                  []struct{ UUID string }
 		}
 		Tunnels []struct {
 			ID                 int
 			Broker, UUID       string
 			Endpoint           *string
+			Hook_failed        *string
 			Rx_bytes, Tx_bytes int
 		}
 	}
@@ -116,9 +120,13 @@ func TestWriter(t *testing.T) {
 		t.Errorf("%+v in %s", s, text)
 	}
 	for i, tun := range got.Tunnels {
-		if tun.ID != 100+i || tun.Broker != "two" || tun.UUID != string(rune('a'+i)) || tun.Endpoint == nil || (tun.ID == 101) != (tun.Rx_bytes == 11 && tun.Tx_bytes == 22) {
+		if tun.ID != 100+i || tun.Broker != "two" || tun.UUID != string(rune('a'+i)) || tun.Endpoint == nil || (tun.ID == 101) != (tun.Rx_bytes == 11 && tun.Tx_bytes == 22) ||
+			(tun.ID == 101) != (tun.Hook_failed != nil && *tun.Hook_failed == "session.up: EOF") {
 			t.Errorf("%+v", tun)
 		}
+	}
+	if s := got.Brokers; len(s) == 2 && (len(s[0].Last_refused) != 0 || len(s[1].Last_refused) != 1 || s[1].Last_refused[0].UUID != "late") {
+		t.Errorf("%+v in %s", s, text)
 	}
 	if len(got.Tunnels) != 3 {
 		t.Errorf("%d tunnels", len(got.Tunnels))
@@ -155,5 +163,20 @@ func TestPlaces(t *testing.T) {
 	b.Journal.Digest(func(string) uint64 { return 1 })
 	if b.Tunnel(&shown, status.Place{}); !shown.Hidden || shown.UUID == "a" {
 		t.Errorf("%+v", shown)
+	}
+}
+
+// Where a section listens, or waits to, is told as long as it is in the configuration.
+func TestListeners(t *testing.T) {
+	b := surveyed(t, 0)
+	for i := range b.Sections {
+		s := &b.Sections[i]
+		s.Config.Ports = []uint16{53}
+		s.Listen.Open(&listen.Host{Ready: func() error { return errors.New("no bridge") }})
+		s.Leaving = i == 1
+	}
+	r := b.report()
+	if s := r.Sections; len(s[0].Listeners) != 2 || s[0].Listeners[0].Why != "no bridge" || s[0].WaitsFor != "no bridge" || len(s[1].Listeners) != 0 {
+		t.Errorf("%+v", s)
 	}
 }
