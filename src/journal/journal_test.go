@@ -131,7 +131,7 @@ func TestSwept(t *testing.T) {
 	}
 }
 
-// What could not be brought about of a tunnel is said with what was wanted, and not more often than some times in a while.
+// What could not be brought about of a tunnel is said with what was wanted.
 func TestInterface(t *testing.T) {
 	var out strings.Builder
 	j := New(logline.New(&out, logline.Debug, false), config.Log{})

@@ -35,31 +35,18 @@ var (
 // a time as most programs do: over veth as it is, and as a plain network card is, which takes no more than a packet. Rounds are interleaved, and
 // medians are compared: the machine may have something else to do.
 func TestNativeCarry(t *testing.T) {
-	need := exec.Command(filepath.Join(filepath.Dir(filepath.Dir(self(t))), "src/test/e2e/vm/need"), "fastd", "iperf3", "ethtool", "iproute2", "iputils-ping")
-	if out, err := need.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	needs(t, "fastd", "iperf3", "ethtool", "iproute2", "iputils-ping")
 	brokerProgram(t)
 	for _, model := range []string{"veth with all its offloads", "like a plain network card"} {
 		results := make(map[string][][]float64) // by carrier, by figure, of each round
 		for range carryRounds {
 			for _, carrier := range carriers {
-				cmd := exec.Command("unshare", append([]string{"-mnpf", "--mount-proc"}, role(t, "carry", carrier, model)...)...)
-				cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
-				out, err := cmd.CombinedOutput()
-				if err != nil {
-					t.Fatalf("%s: %v: %s", carrier, err, out)
+				all := apart(t, "carry", carrier, model)
+				if results[carrier] == nil {
+					results[carrier] = make([][]float64, len(measured))
 				}
-				fields := strings.Fields(string(out))
 				for i := range measured {
-					v, err := strconv.ParseFloat(fields[len(fields)-len(measured)+i], 64)
-					if err != nil {
-						t.Fatalf("%s: %s", carrier, out)
-					}
-					if results[carrier] == nil {
-						results[carrier] = make([][]float64, len(measured))
-					}
-					results[carrier][i] = append(results[carrier][i], v)
+					results[carrier][i] = append(results[carrier][i], all[i])
 				}
 			}
 		}
@@ -68,10 +55,7 @@ func TestNativeCarry(t *testing.T) {
 			fmt.Printf("%9s", carrier)
 		}
 		fmt.Println()
-		median := func(carrier string, figure int) float64 {
-			all := slices.Sorted(slices.Values(results[carrier][figure]))
-			return all[len(all)/2]
-		}
+		median := func(carrier string, figure int) float64 { return middle(results[carrier][figure]) }
 		for i, name := range measured {
 			fmt.Printf("%-40s", name)
 			for _, carrier := range carriers {
@@ -87,6 +71,40 @@ func TestNativeCarry(t *testing.T) {
 		figures.ratio(t, fmt.Sprintf("TCP beside %.0f × fastd, %s", times, model), "Gbit/s", ours, times*median("fastd", 0), 1, 0)
 		figures.ratio(t, "TCP beside VXLAN, "+model, "Gbit/s", ours, median("vxlan", 0), part, 0)
 	}
+}
+
+// apart plays a role in namespaces of its own and gives the numbers that it prints last.
+func apart(t *testing.T, name string, args ...string) (all []float64) {
+	t.Helper()
+	cmd := exec.Command("unshare", append([]string{"-mnpf", "--mount-proc"}, role(t, name, args...)...)...)
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v: %s", name, args, err, out)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	for _, field := range strings.Fields(lines[len(lines)-1]) {
+		v, err := strconv.ParseFloat(field, 64)
+		if err != nil {
+			t.Fatalf("%s %q: %s", name, args, out)
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// needs installs Debian's packages where they are missing.
+func needs(t *testing.T, packages ...string) {
+	t.Helper()
+	need := exec.Command(filepath.Join(filepath.Dir(filepath.Dir(self(t))), "src/test/e2e/vm/need"), packages...)
+	if out, err := need.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// middle is the median of an odd number of figures.
+func middle(all []float64) float64 {
+	return slices.Sorted(slices.Values(all))[len(all)/2]
 }
 
 // carry is the role that measures one carrier over one model of a link, in namespaces that end with it.

@@ -9,10 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -26,10 +23,7 @@ const nothingPasses = 5 * time.Second
 
 // What tunnels that stand beside it cost the traffic in one of them, on the program's own data path, and what they cost by themselves.
 func TestNativeCrowd(t *testing.T) {
-	need := exec.Command(filepath.Join(filepath.Dir(filepath.Dir(self(t))), "src/test/e2e/vm/need"), "iperf3", "iproute2", "iputils-ping")
-	if out, err := need.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	needs(t, "iperf3", "iproute2", "iputils-ping")
 	brokerProgram(t)
 	results := make(map[int][3][]float64) // by the number of tunnels: Gbit/s, resident MB, per cent of a processor
 	for range carryRounds {
@@ -42,10 +36,7 @@ func TestNativeCrowd(t *testing.T) {
 			results[n] = r
 		}
 	}
-	median := func(n, figure int) float64 {
-		all := slices.Sorted(slices.Values(results[n][figure]))
-		return all[len(all)/2]
-	}
+	median := func(n, figure int) float64 { return middle(results[n][figure]) }
 	figures.ratio(t, "TCP, 100 tunnels beside 1", "Gbit/s", median(100, 0), median(1, 0), 0.9, 0)
 	figures.ratio(t, "TCP, 1000 tunnels beside 1", "Gbit/s", median(1000, 0), median(1, 0), 0.9, 0)
 	figures.most(t, "resident memory, 1000 tunnels carried", "MB", median(1000, 1), 25, 50)
@@ -70,33 +61,8 @@ func TestVMCarry(t *testing.T) {
 		}
 	}
 	for i, name := range []string{"frames, the program / the kernel: TCP, Gbit/s", "  processor seconds per GB", "  UDP of 64 bytes, thousands a second"} {
-		var middle [2]float64
-		for j, carrier := range []string{"ours", "kernel"} {
-			all := slices.Sorted(slices.Values(results[carrier][i]))
-			middle[j] = all[len(all)/2]
-		}
-		figures.ratio(t, name, "", middle[0], middle[1], 0, 0)
+		figures.ratio(t, name, "", middle(results["ours"][i]), middle(results["kernel"][i]), 0, 0)
 	}
-}
-
-// apart plays a role in namespaces of its own and gives the numbers that it prints last.
-func apart(t *testing.T, name string, args ...string) (all []float64) {
-	t.Helper()
-	cmd := exec.Command("unshare", append([]string{"-mnpf", "--mount-proc"}, role(t, name, args...)...)...)
-	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %q: %v: %s", name, args, err, out)
-	}
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	for _, field := range strings.Fields(lines[len(lines)-1]) {
-		v, err := strconv.ParseFloat(field, 64)
-		if err != nil {
-			t.Fatalf("%s %q: %s", name, args, out)
-		}
-		all = append(all, v)
-	}
-	return all
 }
 
 func init() { roles["crowd"], roles["stand"] = among, stand }
@@ -136,55 +102,36 @@ func among(args []string) error {
 	}
 	// New interfaces have the kernel say a lot at first.
 	for began, calm := time.Now(), false; !calm && time.Since(began) < 30*time.Second; {
-		before, err := ran(broker.Process.Pid)
+		before, err := used(broker.Process.Pid)
 		if err != nil {
 			return err
 		}
 		time.Sleep(time.Second)
-		after, err := ran(broker.Process.Pid)
+		after, err := used(broker.Process.Pid)
 		if err != nil {
 			return err
 		}
-		calm = after-before < time.Second/200
+		calm = after.total-before.total < time.Second/200
 	}
 	rate, _, err := iperf()
 	if err != nil {
 		return err
 	}
-	before, err := ran(broker.Process.Pid)
+	before, err := used(broker.Process.Pid)
 	if err != nil {
 		return err
 	}
 	time.Sleep(nothingPasses)
-	after, err := ran(broker.Process.Pid)
+	after, err := used(broker.Process.Pid)
 	if err != nil {
 		return err
 	}
-	rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", broker.Process.Pid))
-	_, rss, _ := strings.Cut(string(rollup), "Rss:")
-	var kb int
-	if _, bad := fmt.Sscan(rss, &kb); err != nil || bad != nil {
-		return errors.Join(err, bad)
+	kb, _, err := resident(broker.Process.Pid)
+	if err != nil {
+		return err
 	}
-	fmt.Println(rate/1e9, float64(kb)/1000, 100*float64(after-before)/float64(nothingPasses))
+	fmt.Println(rate/1e9, float64(kb)/1000, 100*float64(after.total-before.total)/float64(nothingPasses))
 	return nil
-}
-
-// ran is the processor's time of all threads of a process.
-func ran(pid int) (total time.Duration, err error) {
-	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-	for _, name := range stats {
-		var of int64
-		text, err := os.ReadFile(name)
-		if err == nil {
-			_, err = fmt.Sscan(string(text), &of)
-		}
-		if err != nil {
-			return 0, err
-		}
-		total += time.Duration(of)
-	}
-	return total, nil
 }
 
 // stand is the role of clients that have tunnels made and say nothing more, for as long as the namespaces are there.

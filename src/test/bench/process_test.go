@@ -33,40 +33,52 @@ func (c *cost) userPart() time.Duration {
 // costOf is what a process has used so far.
 func costOf(t testing.TB, pid int) cost {
 	t.Helper()
-	var c cost
+	c, err := used(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// used is costOf for roles.
+func used(pid int) (c cost, err error) {
 	dir := fmt.Sprintf("/proc/%d", pid)
 	stats, _ := filepath.Glob(dir + "/task/*/schedstat")
 	for _, name := range stats {
 		var ran int64
 		if text, err := os.ReadFile(name); err == nil { // else the thread has ended
 			if _, err := fmt.Fscan(bytes.NewReader(text), &ran); err != nil {
-				t.Fatalf("%s: %v", name, err)
+				return c, fmt.Errorf("%s: %w", name, err)
 			}
 		}
 		c.total += time.Duration(ran)
 	}
 	text, err := os.ReadFile(dir + "/stat")
 	if err != nil || c.total == 0 {
-		t.Fatalf("processor time of process %d: %v", pid, err)
+		return c, fmt.Errorf("processor time of process %d: %v", pid, err)
 	}
 	// After the name, which is in parentheses, utime and stime are the 12th and 13th field (proc(5)).
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	if _, err := fmt.Sscan(fields[11]+" "+fields[12], &c.user, &c.system); err != nil {
-		t.Fatal(err)
-	}
-	return c
+	_, err = fmt.Sscan(fields[11]+" "+fields[12], &c.user, &c.system)
+	return c, err
 }
 
 // memoryOf is resident memory in kB: all of it, and what is no file's.
 func memoryOf(t testing.TB, pid int) (rss, anonymous int) {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid)) // exact, unlike status
+	rss, anonymous, err := resident(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return rss, anonymous
+}
+
+// resident is memoryOf for roles.
+func resident(pid int) (rss, anonymous int, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid)) // exact, unlike status
 	for _, line := range strings.Split(string(text), "\n") {
 		fmt.Sscanf(line, "Rss: %d kB", &rss)
 		fmt.Sscanf(line, "Anonymous: %d kB", &anonymous)
 	}
-	return rss, anonymous
+	return rss, anonymous, err
 }
