@@ -1,10 +1,13 @@
 package uci
 
 import (
+	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	uci "github.com/digineo/go-uci"
 
 	"tunneldigger/src/config"
 )
@@ -48,14 +51,11 @@ func FuzzAgreement(f *testing.F) {
 	f.Add("config s 'x'\n\toption a 'b'\n\tlist c d\n\tlist c \"e\"\n\tlist c d\n")
 	f.Add("config s x\noption a 1\nlist a 2\nconfig s\nlist a 1\noption a 2 # c\n\nconfig s x\n\toption b 'c d'\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		src, err := source("f", text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		src := source("f", text)
 		if src.Faults != nil || differs(text) {
 			return
 		}
-		tree, name, err := load(text)
+		tree, name, err := load(t, text)
 		if err != nil {
 			return
 		}
@@ -118,21 +118,30 @@ func unique(values []string) (kept []string) {
 	return kept
 }
 
-// Texts that go-uci refuses or misreads, which is why there is a scanner.
-// Should one of these fail with a newer go-uci, the scanner may get smaller.
-func TestWhyScanner(t *testing.T) {
+// load has go-uci read a text. It reads files only.
+func load(t *testing.T, text string) (tree uci.Tree, name string, err error) {
+	folder, name := t.TempDir(), "text"
+	if err := os.WriteFile(folder+"/"+name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tree = uci.NewTree(folder)
+	return tree, name, tree.LoadConfig(name, false)
+}
+
+// Texts that go-uci refuses or misreads, and libuci takes.
+func TestWhyNotGoUCI(t *testing.T) {
 	for _, text := range []string{
 		"config s\noption a ''\n", "config s\noption a 'it'\\''s'\n", "config s 'x'\r\noption a b\r\n",
 		"package x\nconfig s\n", "config s\noption a b", "config s\noption a 'b\nc'\n",
 	} {
-		if _, _, err := load(text); err == nil {
+		if _, _, err := load(t, text); err == nil {
 			t.Errorf("go-uci takes %q now", text)
 		}
-		if src, err := source("f", text); err != nil || src.Faults != nil {
-			t.Errorf("we refuse %q: %v, %v", text, src.Faults, err)
+		if src := source("f", text); src.Faults != nil {
+			t.Errorf("we refuse %q: %v", text, src.Faults)
 		}
 	}
-	tree, name, err := load("config s x\nlist a 1\nlist a 1\n")
+	tree, name, err := load(t, "config s x\nlist a 1\nlist a 1\n")
 	if got, _ := tree.Get(name, "x", "a"); err != nil || len(got) != 1 {
 		t.Errorf("repeated list value: go-uci has %q, %v", got, err)
 	}

@@ -25,9 +25,9 @@ type scanner struct {
 	line int
 }
 
-// maxCommands bounds what a file can cost: go-uci takes quadratic time for a
-// list, and for sections. A full configuration has a few dozen, and four for each
-// client section; what is none has no more than maxFaults lines in the log.
+// maxCommands bounds what a file can cost: some of what is looked at, each section
+// beside the others, takes quadratic time. A full configuration has a few dozen,
+// and four for each client section; what is none has no more than maxFaults lines in the log.
 const (
 	maxCommands = 30000
 	maxFaults   = 2000
