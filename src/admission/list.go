@@ -2,12 +2,12 @@ package admission
 
 import (
 	"bytes"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"tunneldigger/src/config"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/wire"
 )
 
@@ -55,7 +55,7 @@ func keyOf(a netip.Addr) (k [keySize]byte) {
 // list, since half of one could let in who is to be kept out.
 func ParseList(file string, text []byte) (*List, error) {
 	if len(text) > MaxListSize {
-		return nil, config.Faults{{File: file, Line: 1, Text: fmt.Sprintf("larger than %d bytes", MaxListSize)}}
+		return nil, config.Faults{{File: file, Line: 1, Text: phrase.Sprintf("larger than %d bytes", MaxListSize)}}
 	}
 	l, faults, more := &List{}, config.Faults(nil), 0
 	rest := string(bytes.TrimPrefix(text, []byte("\ufeff")))
@@ -79,7 +79,7 @@ func ParseList(file string, text []byte) (*List, error) {
 	}
 	if more > 0 {
 		last := &faults[len(faults)-1]
-		last.Text += fmt.Sprintf("; and %d more lines like it", more)
+		last.Text += phrase.Sprintf("; and %d more lines like it", more)
 	}
 	if faults != nil {
 		return nil, faults

@@ -41,6 +41,7 @@ func TestFaultsAreFound(t *testing.T) {
 			"src/wire/wire.go": doc + "package wire\nimport (\n_ \"net\"\n_ \"os/exec\"\n_ \"golang.org/x/sys/unix\"\n)\n",
 		}, []string{
 			"src/wire: imports net, which is too large for a router's flash",
+			"src/wire: imports os/exec, which is too large for a router's flash",
 			"src/wire: is pure and imports golang.org/x/sys/unix",
 			"src/wire: is pure and imports net",
 			"src/wire: is pure and imports os/exec",
@@ -72,6 +73,15 @@ func TestFaultsAreFound(t *testing.T) {
 			[]string{"src/wire: has no package comment"}},
 		{"large package", map[string]string{"src/nl/nl.go": doc + "package nl\nimport _ \"regexp\"\n"},
 			[]string{"src/nl: imports regexp, which is too large for a router's flash"}},
+		{"what costs as much", map[string]string{
+			"src/hook/hook.go":    doc + "package hook\nimport \"os\"\nimport \"time\"\nvar _, _ = os.Stat, time.After\nvar _ struct {\nx, y time.Time\n}\n",
+			"src/hook/servers.go": "//go:build !router\n\npackage hook\nimport \"os\"\nvar _ = os.ReadFile\n",
+			"src/agent/agent.go":  doc + "package agent\nimport \"os\"\nimport \"fmt\"\nvar _, _ = os.Stat, fmt.Sprint\n",
+		}, []string{
+			"src/hook/hook.go:5: os.Stat costs more of a router's flash than it is worth",
+			"src/hook/hook.go:5: time.After costs more of a router's flash than it is worth",
+			"src/hook/hook.go:7: a time.Time in a struct costs a router 50 kB of flash: want the time since boot, of src/clock",
+		}},
 		{"exit outside of cmd", map[string]string{
 			"src/daemon/daemon.go": doc + "package daemon\nimport \"os\"\nimport \"log\"\nfunc f() { os.Exit(1); log.Fatal() }\n",
 		}, []string{

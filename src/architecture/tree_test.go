@@ -35,6 +35,7 @@ type pkg struct {
 type file struct {
 	path, pkg string // "src/wire/append.go", "wire"
 	lines     int
+	servers   bool // not built for routers
 	syntax    *ast.File
 	set       *token.FileSet
 	err       error
@@ -81,7 +82,7 @@ func read(root string) (tree, error) {
 		if err != nil {
 			return err
 		}
-		f := file{path: filepath.ToSlash(relative), lines: bytes.Count(text, []byte("\n")), set: token.NewFileSet()}
+		f := file{path: filepath.ToSlash(relative), lines: bytes.Count(text, []byte("\n")), servers: bytes.HasPrefix(text, []byte("//go:build !router")), set: token.NewFileSet()}
 		f.pkg = strings.TrimPrefix(path.Dir(f.path), "src/")
 		f.syntax, f.err = parser.ParseFile(f.set, f.path, text, 0)
 		t.files = append(t.files, f)
@@ -125,6 +126,21 @@ func (f file) uses(functions map[string][]string) []use {
 		return true
 	})
 	return found
+}
+
+// moments finds the fields of structs that are a time.Time.
+func (f file) moments() (lines []int) {
+	ast.Inspect(f.syntax, func(n ast.Node) bool {
+		if n, ok := n.(*ast.StructType); ok {
+			for _, field := range n.Fields.List {
+				if of, ok := field.Type.(*ast.SelectorExpr); ok && of.Sel.Name == "Time" && of.X.(*ast.Ident).Name == "time" {
+					lines = append(lines, f.set.Position(field.Pos()).Line)
+				}
+			}
+		}
+		return true
+	})
+	return lines
 }
 
 // goroutines finds where the file starts some.

@@ -1,13 +1,13 @@
 package bridges
 
 import (
-	"fmt"
 	"slices"
-	"strings"
+	"strconv"
 
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/datapath"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/rttables"
 )
 
@@ -40,12 +40,16 @@ func Check(c *config.Config) (notices []string) {
 				mtus = broker.Union(mtus, broker.MTUs(s))
 			}
 		}
-		about := fmt.Sprintf("bridge '%s' (interface %s): no tunnel can ever fit it: ", b.Name, b.Interface)
+		about := phrase.Sprintf("bridge '%s' (interface %s): no tunnel can ever fit it: ", b.Name, b.Interface)
 		switch {
 		case !taken:
 			notices = append(notices, about+"no broker section that is enabled has its name and ports")
 		case b.MTU != 0 && !slices.Contains(mtus, b.MTU):
-			notices = append(notices, fmt.Sprintf("%smtu %d is none of %s", about, b.MTU, strings.Trim(fmt.Sprint(mtus), "[]")))
+			var texts []string
+			for _, mtu := range mtus {
+				texts = append(texts, strconv.Itoa(mtu))
+			}
+			notices = append(notices, phrase.Sprintf("%smtu %d is none of %s", about, b.MTU, texts))
 		case !used[b]:
 			notices = append(notices, about+"sections that name port, broker or mtu of the same tunnels go before it")
 		}
@@ -61,7 +65,7 @@ func TableFaults(c *config.Config) (faults []error) {
 	for i := range c.Bridges {
 		if b := &c.Bridges[i]; b.Table != "" {
 			if _, err := rttables.Number(b.Table); err != nil {
-				faults = append(faults, fmt.Errorf("bridge '%s': %w", b.Name, err))
+				faults = append(faults, phrase.Errorf("bridge '%s': %w", b.Name, err))
 			}
 		}
 	}
@@ -84,7 +88,7 @@ func CheckTables(c *config.Config, routes func() (map[uint32]bool, error)) (noti
 			}
 		}
 		if !has[n] {
-			notices = append(notices, fmt.Sprintf("bridge '%s': table '%s' has no route now: what comes in from the bridge goes on by the next rule", b.Name, b.Table))
+			notices = append(notices, phrase.Sprintf("bridge '%s': table '%s' has no route now: what comes in from the bridge goes on by the next rule", b.Name, b.Table))
 		}
 	}
 	return notices
@@ -107,7 +111,7 @@ func IDFaults(c *config.Config) (faults []error) {
 		for j := range c.Brokers {
 			k, b := &c.Clients[i], &c.Brokers[j]
 			if k.TunnelID != 0 && k.TunnelID-b.TunnelIDBase < uint32(b.MaxTunnels) {
-				faults = append(faults, fmt.Errorf("client '%s': tunnel_id %d is in the range of broker '%s', which begins at %d until the broker is started anew: want one outside of it",
+				faults = append(faults, phrase.Errorf("client '%s': tunnel_id %d is in the range of broker '%s', which begins at %d until the broker is started anew: want one outside of it",
 					k.Name, k.TunnelID, b.Name, b.TunnelIDBase))
 			}
 		}

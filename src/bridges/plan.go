@@ -3,7 +3,6 @@
 package bridges
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/datapath"
+	"tunneldigger/src/phrase"
 )
 
 // Plan is what one configuration says.
@@ -98,7 +98,7 @@ func (p *Plan) Is(name string) bool {
 func (p *Plan) Missing(now time.Duration, links *datapath.Interfaces) (texts []string) {
 	for i := range p.config.Bridges {
 		if err := p.wanting(now, links, &p.config.Bridges[i]); err != nil {
-			texts = append(texts, fmt.Sprintf("%v: its tunnels wait for it", err))
+			texts = append(texts, phrase.Sprintf("%v: its tunnels wait for it", err))
 		}
 	}
 	return texts
@@ -113,7 +113,7 @@ func (p *Plan) Ready(now time.Duration, links *datapath.Interfaces, broker strin
 			continue
 		}
 		if err := p.wanting(now, links, b); err != nil {
-			return fmt.Errorf("%w: tunnels are to be attached to it", err)
+			return phrase.Errorf("%w: tunnels are to be attached to it", err)
 		}
 	}
 	return nil

@@ -4,11 +4,11 @@ package command
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
 	"tunneldigger/src/broker"
+	"tunneldigger/src/phrase"
 )
 
 // maxCloseRate is the largest number of tunnels that drain closes in a minute.
@@ -16,7 +16,7 @@ const maxCloseRate = 6000
 
 // Unknown is what is wrong with a command that begins with a word that no command does.
 func Unknown(word string) error {
-	return fmt.Errorf("unknown command %q: want one of drain, kick, reload, status, upgrade", word)
+	return phrase.Errorf("unknown command %q: want one of drain, kick, reload, status, upgrade", word)
 }
 
 // Alone is an error unless a command is one word.
@@ -42,7 +42,7 @@ func ParseDrain(words []string) (d Drain, err error) {
 	case len(words) == 2 && words[0] == "close-rate":
 		n, err := strconv.Atoi(words[1])
 		if err != nil || n < 1 || n > maxCloseRate {
-			return d, fmt.Errorf("close rate %q: want tunnels a minute, 1–%d", words[1], maxCloseRate)
+			return d, phrase.Errorf("close rate %q: want tunnels a minute, 1–%d", words[1], maxCloseRate)
 		}
 		d.On, d.Rate = true, n
 	default:
@@ -55,9 +55,9 @@ func ParseDrain(words []string) (d Drain, err error) {
 func (d Drain) Answer(was bool, tunnels int) string {
 	switch {
 	case d.Rate > 0:
-		return fmt.Sprintf("Draining: no new tunnels; of %d, %d a minute are closed in each broker section.\n", tunnels, d.Rate)
+		return phrase.Sprintf("Draining: no new tunnels; of %d, %d a minute are closed in each broker section.\n", tunnels, d.Rate)
 	case d.On:
-		return fmt.Sprintf("Draining: no new tunnels; %d stay.\n", tunnels)
+		return phrase.Sprintf("Draining: no new tunnels; %d stay.\n", tunnels)
 	case was:
 		return "New tunnels are taken again.\n"
 	}
@@ -103,7 +103,7 @@ func (k *Kick) closes(t *broker.TunnelInfo, shown string) bool {
 		return false
 	}
 	k.any = true
-	fmt.Fprintf(&k.text, "Tunnel %d of %s is being closed.\n", t.Tunnel, shown)
+	phrase.Fprintf(&k.text, "Tunnel %d of %s is being closed.\n", t.Tunnel, shown)
 	return true
 }
 
@@ -111,7 +111,7 @@ func (k *Kick) closes(t *broker.TunnelInfo, shown string) bool {
 func (k *Kick) Answer() (string, error) {
 	switch {
 	case k.found == 0:
-		return "", fmt.Errorf("no tunnel has the ID or UUID %q", k.name)
+		return "", phrase.Errorf("no tunnel has the ID or UUID %q", k.name)
 	case !k.any:
 		return "", errors.New("it does not stand: it is on its way up or down already")
 	}

@@ -1,11 +1,12 @@
 package config
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+
+	"tunneldigger/src/phrase"
 )
 
 const (
@@ -25,7 +26,7 @@ func (in *input) bridge(dst *string) {
 	}
 	n := strings.Count(v.Text, mtuSign)
 	if n > 1 || n == 1 && len(v.Text) > maxDevice-2 {
-		in.refuse(v, fmt.Sprintf("%s once, and %d bytes at most with it", mtuSign, maxDevice-2), leavesAll)
+		in.refuse(v, phrase.Sprintf("%s once, and %d bytes at most with it", mtuSign, maxDevice-2), leavesAll)
 		return
 	}
 	in.device(dst, maxDevice)

@@ -1,11 +1,12 @@
 package config
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"tunneldigger/src/phrase"
 )
 
 // defaultPorts are those of the reference broker's example and OpenWrt package.
@@ -95,11 +96,11 @@ func (c *Config) checked() (*Config, error) {
 func (b *builder) fault(line int, format string, args ...any) { b.bear(line, "", format, args...) }
 
 func (b *builder) bear(line int, start, format string, args ...any) {
-	b.faults = append(b.faults, Fault{File: b.src.File, Line: line, Text: fmt.Sprintf(format, args...), Start: start})
+	b.faults = append(b.faults, Fault{File: b.src.File, Line: line, Text: phrase.Sprintf(format, args...), Start: start})
 }
 
 func (b *builder) notice(line int, format string, args ...any) {
-	b.notices = append(b.notices, Fault{File: b.src.File, Line: line, Text: fmt.Sprintf(format, args...)})
+	b.notices = append(b.notices, Fault{File: b.src.File, Line: line, Text: phrase.Sprintf(format, args...)})
 }
 
 func (b *builder) section(s *Section) {
@@ -194,7 +195,7 @@ func (b *builder) broker(s *Section) {
 	b.patience(d)
 	if last := uint64(d.TunnelIDBase) + uint64(d.MaxTunnels) - 1; last > maxTunnelID {
 		most := maxTunnelID + 1 - int(d.TunnelIDBase)
-		b.bear(s.line("tunnel_id_base", "max_tunnels"), fmt.Sprintf("takes max_tunnels %d", most),
+		b.bear(s.line("tunnel_id_base", "max_tunnels"), phrase.Sprintf("takes max_tunnels %d", most),
 			"%s: tunnel_id_base %d with max_tunnels %d ends at %d: want %d at most", d.label, d.TunnelIDBase, d.MaxTunnels, last, maxTunnelID)
 		d.MaxTunnels = most
 	}
@@ -245,11 +246,11 @@ func spoken(d time.Duration) string {
 	days, hours, minutes := minutes/1440, minutes/60%24, minutes%60
 	switch {
 	case days > 0:
-		return fmt.Sprintf("%d days %d hours", days, hours)
+		return phrase.Sprintf("%d days %d hours", days, hours)
 	case hours > 0:
-		return fmt.Sprintf("%d hours %d minutes", hours, minutes)
+		return phrase.Sprintf("%d hours %d minutes", hours, minutes)
 	}
-	return fmt.Sprintf("%d minutes", minutes)
+	return phrase.Sprintf("%d minutes", minutes)
 }
 
 // rate switches a limit off of which one half is missing, as the reference
@@ -257,7 +258,7 @@ func spoken(d time.Duration) string {
 func (b *builder) rate(d *draft, r *Rate, prefix string) {
 	if (r.Count == 0) != (r.Time == 0) {
 		b.notice(d.section.line(prefix+"_count", prefix+"_time"),
-			"%s: the limit is off, it needs %s_count and %[2]s_time", d.label, prefix)
+			"%s: the limit is off, it needs %s_count and %s_time", d.label, prefix, prefix)
 		*r = Rate{}
 	}
 }

@@ -1,11 +1,12 @@
 package config
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"time"
+
+	"tunneldigger/src/phrase"
 )
 
 // number stores a whole number of low to high, or 0 where zero is allowed too.
@@ -49,7 +50,7 @@ func underscored(text string) (string, bool) {
 }
 
 func span(zero bool, low, high int64) string {
-	s := fmt.Sprintf("%d–%d", low, high)
+	s := phrase.Sprintf("%d–%d", low, high)
 	if zero && low > 0 {
 		s = "0 or " + s
 	}
@@ -111,8 +112,9 @@ func parseSeconds(text string) (time.Duration, bool) {
 		if err != nil {
 			return 0, false
 		}
-		n = min(max(n, -20), 20) // beyond, it is nothing or too large anyway
-		whole, fraction = strings.Repeat("0", 20)+whole, fraction+strings.Repeat("0", 20)
+		const zeros = "00000000000000000000"
+		n = min(max(n, -len(zeros)), len(zeros)) // beyond, it is nothing or too large anyway
+		whole, fraction = zeros+whole, fraction+zeros
 		point := len(whole) + n
 		whole, fraction = (whole + fraction)[:point], (whole + fraction)[point:]
 	}

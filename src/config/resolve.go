@@ -2,9 +2,10 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
+
+	"tunneldigger/src/phrase"
 )
 
 // Resolve puts addresses in the place of the names of hosts that broker sections
@@ -63,7 +64,7 @@ func (b *Broker) listenBy(found []netip.Addr, others []Broker) error {
 		try := Broker{Interface: b.Interface, Ports: b.Ports, Addresses: []netip.Addr{a.Unmap()}}
 		for i := range others {
 			if slices.ContainsFunc(b.Ports, func(p uint16) bool { return try.meets(&others[i], p) }) {
-				return fmt.Errorf("broker %s listens on %v, too: want another port or address", Quote(others[i].Name), a.Unmap())
+				return phrase.Errorf("broker %s listens on %v, too: want another port or address", Quote(others[i].Name), a.Unmap())
 			}
 		}
 		b.Listen(a.Unmap())

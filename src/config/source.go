@@ -1,9 +1,10 @@
 package config
 
 import (
-	"fmt"
 	"slices"
 	"strings"
+
+	"tunneldigger/src/phrase"
 )
 
 // Source is one file as a reader gives it to [Build].
@@ -64,7 +65,7 @@ func (f Fault) Error() string {
 	if f.Line == 0 {
 		return f.File + ": " + f.Text
 	}
-	return fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Text)
+	return phrase.Sprintf("%s:%d: %s", f.File, f.Line, f.Text)
 }
 
 // Report gives what Error gives and, in brackets, what a start makes of it.

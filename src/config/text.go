@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -16,7 +15,7 @@ func Quote(s string) string {
 		s, cut = s[:most], "…"
 	}
 	if !printable(s) {
-		s = fmt.Sprintf("%+q", s)
+		s = strconv.QuoteToASCII(s)
 		s = s[1 : len(s)-1]
 	}
 	return "'" + s + cut + "'"

@@ -1,9 +1,10 @@
 package config
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
+
+	"tunneldigger/src/phrase"
 )
 
 // input is an option on its way into the Config. Its methods check the value
@@ -78,7 +79,7 @@ func (in *input) list(most int, add func(Value) bool) {
 		}
 		for _, w := range words {
 			if n++; n > most {
-				in.refuse(Value{v.Line, w}, fmt.Sprintf("at most %d of them", most), "takes those before it")
+				in.refuse(Value{v.Line, w}, phrase.Sprintf("at most %d of them", most), "takes those before it")
 				return
 			}
 			if !add(Value{v.Line, w}) {
@@ -155,7 +156,7 @@ func (in *input) device(dst *string, most int) {
 	}
 	name := strings.TrimPrefix(v.Text, NoDevice) // as FormatUCI writes it after ApplyDevices
 	if name == "" || len(name) > most || !printable(name) || strings.ContainsAny(name, " /:") || name == "." || name == ".." {
-		in.refuse(v, fmt.Sprintf("the name of an interface, at most %d bytes without blank, '/' and ':'", most), leavesAll)
+		in.refuse(v, phrase.Sprintf("the name of an interface, at most %d bytes without blank, '/' and ':'", most), leavesAll)
 		return
 	}
 	*dst = v.Text

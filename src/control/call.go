@@ -3,17 +3,18 @@ package control
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/phrase"
 )
 
 // What a caller is told, besides what a handler says.
 var (
-	errTooLong = fmt.Errorf("the request is longer than %d bytes", MaxRequest)
+	errTooLong = phrase.Errorf("the request is longer than %d bytes", MaxRequest)
 	errEmpty   = errors.New("the request is empty")
 )
 
@@ -34,35 +35,35 @@ func (r Refusal) Error() string { return string(r) }
 func Call(path string, wait time.Duration, words ...string) ([]byte, error) {
 	for _, w := range words {
 		if w == "" || strings.ContainsFunc(w, func(r rune) bool { return r <= ' ' }) {
-			return nil, fmt.Errorf("%q can't be part of a request", w)
+			return nil, phrase.Errorf("%q can't be part of a request", w)
 		}
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("socket: %w", err)
+		return nil, phrase.Errorf("socket: %w", err)
 	}
 	defer unix.Close(fd)
 	span := unix.NsecToTimeval(int64(wait))
 	for _, option := range []int{unix.SO_RCVTIMEO, unix.SO_SNDTIMEO} { // the latter is connect's, too
 		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, option, &span); err != nil {
-			return nil, fmt.Errorf("setsockopt: %w", err)
+			return nil, phrase.Errorf("setsockopt: %w", err)
 		}
 	}
 	switch err := retry(func() error { return unix.Connect(fd, &unix.SockaddrUnix{Name: path}) }); err {
 	case nil:
 	case unix.ENOENT, unix.ENOTDIR, unix.ECONNREFUSED:
-		return nil, fmt.Errorf("%s: %w", path, ErrNoBroker)
+		return nil, phrase.Errorf("%s: %w", path, ErrNoBroker)
 	case unix.EACCES:
-		return nil, fmt.Errorf("%s: %w: run it as root", path, err)
+		return nil, phrase.Errorf("%s: %w: run it as root", path, err)
 	default:
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, phrase.Errorf("%s: %w", path, err)
 	}
 	if _, err := unix.SendmsgN(fd, []byte(strings.Join(words, " ")+"\n"), nil, nil, unix.MSG_NOSIGNAL); err != nil {
-		return nil, fmt.Errorf("%s: send the request: %w", path, err)
+		return nil, phrase.Errorf("%s: send the request: %w", path, err)
 	}
 	answer, err := readAll(fd)
 	if err != nil {
-		return nil, fmt.Errorf("%s: read the answer: %w", path, err)
+		return nil, phrase.Errorf("%s: read the answer: %w", path, err)
 	}
 	return parse(path, answer)
 }
@@ -73,7 +74,7 @@ func parse(path string, answer []byte) ([]byte, error) {
 	}
 	body, found := bytes.CutPrefix(answer, []byte("ok\n"))
 	if !found {
-		return nil, fmt.Errorf("%s: the broker ended without an answer", path)
+		return nil, phrase.Errorf("%s: the broker ended without an answer", path)
 	}
 	return body, nil
 }

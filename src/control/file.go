@@ -2,11 +2,12 @@ package control
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/phrase"
 )
 
 // ErrAlive: somebody answers on the socket already.
@@ -29,7 +30,7 @@ type socketFile struct {
 func look(path string) (socketFile, error) {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
-		return socketFile{}, fmt.Errorf("%s: %w", path, err)
+		return socketFile{}, phrase.Errorf("%s: %w", path, err)
 	}
 	return socketFile{path, uint64(st.Dev), st.Ino}, nil
 }
@@ -46,7 +47,7 @@ func (f socketFile) remove() {
 // it knows that it is stale, and of two that begin at once one gets it.
 func listen(path string) (int, socketFile, error) {
 	fault := func(err error) (int, socketFile, error) {
-		return -1, socketFile{}, fmt.Errorf("%s: %w", path, err)
+		return -1, socketFile{}, phrase.Errorf("%s: %w", path, err)
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

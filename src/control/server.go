@@ -1,10 +1,11 @@
 package control
 
 import (
-	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/phrase"
 )
 
 const (
@@ -40,7 +41,7 @@ type Server struct {
 func New(handle func(c *Conn, words []string)) (*Server, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		return nil, fmt.Errorf("epoll_create: %w", err)
+		return nil, phrase.Errorf("epoll_create: %w", err)
 	}
 	return &Server{handle: handle, epoll: epoll, listener: -1, callers: make(map[int]*Conn)}, nil
 }
@@ -176,7 +177,7 @@ func (s *Server) accepting() error {
 
 func (s *Server) control(op, fd int, events uint32) error {
 	if err := unix.EpollCtl(s.epoll, op, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)}); err != nil {
-		return fmt.Errorf("epoll_ctl: %w", err)
+		return phrase.Errorf("epoll_ctl: %w", err)
 	}
 	return nil
 }

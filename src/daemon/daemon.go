@@ -114,7 +114,6 @@ type pending struct {
 
 // turn is what one turn of the loop works with; its slices are kept for the next one.
 type turn struct {
-	clock       clock.Clock
 	now         time.Duration // of this turn
 	replied     bool          // answers wait at listeners
 	listenFirst int           // the event with which listeners' turn begins
@@ -158,7 +157,7 @@ func (d *Daemon) loop() error {
 			return err
 		}
 		last := d.now
-		d.now = d.clock.Now()
+		d.now = clock.Now()
 		// Standing tunnels go first: however much arrives at the listeners,
 		// they are served.
 		for i := range events[:n] {

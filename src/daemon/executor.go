@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/broker"
+	"tunneldigger/src/clock"
 	"tunneldigger/src/tunnels"
 )
 
@@ -151,7 +152,7 @@ func (d *Daemon) settle() {
 		s := q.section
 		switch q.event.Kind {
 		case broker.EventCreated, broker.EventCreateFailed: // it took its time, which is counted
-			d.now = d.clock.Now()
+			d.now = clock.Now()
 		}
 		d.effects = s.core.Handle(d.now, &q.event, d.effects[:0])
 		d.carryOut(s)

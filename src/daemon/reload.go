@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -10,6 +9,7 @@ import (
 	"tunneldigger/src/broker"
 	"tunneldigger/src/config"
 	"tunneldigger/src/notify"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/reload"
 	"tunneldigger/src/survive"
 )
@@ -81,10 +81,10 @@ func (d *Daemon) apply(next *reload.Plan, before []*section) string {
 	d.journal.Configure(d.config.Log)
 	d.journal.Changed(next.Changes)
 	for _, c := range next.Changes {
-		fmt.Fprintln(&said, c)
+		phrase.Fprintln(&said, c)
 	}
 	for _, text := range append(next.Kept, d.bridges.Missing(d.now, d.links)...) {
-		fmt.Fprintln(&said, text)
+		phrase.Fprintln(&said, text)
 		d.log.Warn(text)
 	}
 	for i, s := range before {
@@ -96,7 +96,7 @@ func (d *Daemon) apply(next *reload.Plan, before []*section) string {
 	for i, of := range next.Of {
 		b := &d.config.Brokers[i]
 		if most[i] < b.MaxTunnels && len(next.Changes) > 0 { // the log has more
-			fmt.Fprintf(&said, "broker '%s': %d tunnels at most, as the process may not open more files\n", b.Name, most[i])
+			phrase.Fprintf(&said, "broker '%s': %d tunnels at most, as the process may not open more files\n", b.Name, most[i])
 		}
 		if of < 0 {
 			s, _ := d.add(b, most[i])
@@ -124,7 +124,7 @@ func (d *Daemon) apply(next *reload.Plan, before []*section) string {
 			continue
 		}
 		for _, why := range s.listen.Waits() {
-			fmt.Fprintf(&said, "broker '%s' waits to listen: %s\n", s.Config.Name, why)
+			phrase.Fprintf(&said, "broker '%s' waits to listen: %s\n", s.Config.Name, why)
 		}
 	}
 	d.hooks.Reload(&d.config.Hooks)

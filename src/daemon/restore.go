@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"fmt"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -12,6 +11,7 @@ import (
 	"tunneldigger/src/hook"
 	"tunneldigger/src/hook/events"
 	"tunneldigger/src/listen"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/successor"
 	"tunneldigger/src/survive"
 	"tunneldigger/src/tunnels"
@@ -79,13 +79,13 @@ func (d *Daemon) restoreSection(c *survive.Section, b *config.Broker, most []int
 		}
 	}
 	if s.core, err = broker.Restore(*b, d.coreOptions(s, limit), c.Core); err != nil {
-		return fmt.Errorf("broker '%s': %w", c.Name, err)
+		return phrase.Errorf("broker '%s': %w", c.Name, err)
 	}
 	d.place(s)
 	for number, fds := range c.Listeners {
 		l, err := d.carriers.AdoptListener(s.Path, fds, number)
 		if err != nil {
-			return fmt.Errorf("broker '%s': listener: %w", c.Name, err)
+			return phrase.Errorf("broker '%s': listener: %w", c.Name, err)
 		}
 		s.listen.Adopt(number, l)
 	}
@@ -157,7 +157,7 @@ func (d *Daemon) resume(c *successor.Past) {
 	}
 	d.log.Info("upgraded", "from", c.Version, "to", d.version, "tunnels", tunnels)
 	if c.Caller >= 0 {
-		d.control.Adopt(c.Caller).Finish(fmt.Sprintf("Upgraded from %s to %s, %d tunnels stand.\n", c.Version, d.version, tunnels), nil)
+		d.control.Adopt(c.Caller).Finish(phrase.Sprintf("Upgraded from %s to %s, %d tunnels stand.\n", c.Version, d.version, tunnels), nil)
 	}
 	if d.read != nil { // the file may have changed
 		_, _ = d.reload(true)

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"fmt"
 	mathrand "math/rand/v2"
 	"os"
 
@@ -18,6 +17,7 @@ import (
 	"tunneldigger/src/hook/events"
 	"tunneldigger/src/journal"
 	"tunneldigger/src/listen"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/privilege"
 	"tunneldigger/src/reload"
@@ -45,14 +45,13 @@ func start(o Options) (_ *Daemon, err error) {
 		return nil, successor.ErrNoBroker
 	}
 	if len(c.Brokers) > successor.MaxSections {
-		return nil, fmt.Errorf("%d broker sections are enabled: at most %d can be", len(c.Brokers), successor.MaxSections)
+		return nil, phrase.Errorf("%d broker sections are enabled: at most %d can be", len(c.Brokers), successor.MaxSections)
 	}
 	d := &Daemon{
 		config: c, bridges: bridges.New(c), read: o.Read, log: o.Log, journal: journal.New(o.Log, c.Log),
 		pending: pending{incoming: o.Signals, signals: make(chan os.Signal, 4)}, history: history{version: o.Version},
 	}
-	d.clock = clock.New()
-	d.now = d.clock.Now()
+	d.now = clock.Now()
 	d.started = d.now
 	d.journal.Odd(c)
 	if d.poller, err = poll.New(); err != nil {
@@ -111,7 +110,7 @@ func (d *Daemon) makeSections(r *survive.Record) (left survive.Remains, err erro
 	c := d.config
 	var key [16]byte
 	if _, err := unix.Getrandom(key[:], 0); err != nil {
-		return nil, fmt.Errorf("read random numbers: %w", err)
+		return nil, phrase.Errorf("read random numbers: %w", err)
 	}
 	d.store, left = survive.OpenStore(d.log, key, r)
 	if d.store.Recorded() { // before anybody asks the kernel for an interface
@@ -161,7 +160,7 @@ func (d *Daemon) setJar(key [16]byte) {
 func (d *Daemon) add(b *config.Broker, most int) (*section, error) {
 	path, err := d.carriers.Choose(b)
 	if err != nil {
-		return nil, fmt.Errorf("broker '%s': %w", b.Name, err)
+		return nil, phrase.Errorf("broker '%s': %w", b.Name, err)
 	}
 	number := 0
 	for d.section(number) != nil {

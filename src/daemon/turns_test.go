@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/clock"
 	"tunneldigger/src/control"
 )
 
@@ -48,7 +49,7 @@ func turns(t testing.TB, d *Daemon, words ...string) (body []byte, c cost) {
 		default:
 		}
 		began, used := time.Now(), threadTime()
-		d.now = d.clock.Now()
+		d.now = clock.Now()
 		d.control.Ready()
 		d.tick()
 		took := threadTime() - used

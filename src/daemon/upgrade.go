@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"errors"
-	"fmt"
 	"os/signal"
 	"strings"
 
@@ -10,6 +9,7 @@ import (
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/control"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/survive"
 )
 
@@ -64,7 +64,7 @@ func (d *Daemon) collectUpgrade() {
 		d.log.Error("not upgraded, this program goes on", "program", u.Program, "error", line)
 	}
 	if u.caller != nil {
-		u.caller.Finish("", fmt.Errorf("not upgraded, %s goes on: %w", d.version, err))
+		u.caller.Finish("", phrase.Errorf("not upgraded, %s goes on: %w", d.version, err))
 	}
 }
 

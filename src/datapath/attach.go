@@ -2,12 +2,12 @@ package datapath
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/link"
+	"tunneldigger/src/phrase"
 )
 
 // errAway says that a master is not there: what waits for it needs no other try
@@ -40,7 +40,7 @@ func (s *Interfaces) place(now time.Duration, i *iface) error {
 	}
 	if s.masters[wanted].bridge {
 		if err := s.links.SetIsolated(i.index, i.want.Isolated); err != nil {
-			return fmt.Errorf("isolate on %s: %w", wanted, err)
+			return phrase.Errorf("isolate on %s: %w", wanted, err)
 		}
 	}
 	i.is.Isolated, i.unsure = i.want.Isolated, false
@@ -64,14 +64,14 @@ func (s *Interfaces) attach(now time.Duration, i *iface) error {
 		i.is.MTU = i.want.MTU
 		if isolated := m.bridge && i.want.Isolated; isolated {
 			if err = s.links.Isolate(i.index); err != nil {
-				err = fmt.Errorf("isolate on %s: %w", name, err)
+				err = phrase.Errorf("isolate on %s: %w", name, err)
 			}
 		}
 	} else {
 		if errors.Is(err, unix.EXFULL) {
-			err = fmt.Errorf("%w: it has %d ports, and a bridge takes no more: use a second one, or batman-adv", err, link.MaxPorts)
+			err = phrase.Errorf("%w: it has %d ports, and a bridge takes no more: use a second one, or batman-adv", err, link.MaxPorts)
 		}
-		err = fmt.Errorf("attach to %s: %w", name, err)
+		err = phrase.Errorf("attach to %s: %w", name, err)
 	}
 	if err != nil {
 		if i.up { // else all of it goes

@@ -2,7 +2,6 @@ package datapath
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/link"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/rttables"
 )
 
@@ -43,7 +43,7 @@ func (s *Interfaces) furnish(name string, m *master, l *link.Link, own *Own) err
 			continue
 		}
 		if err := s.links.DropAddress(l.Index, a.Prefix); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
-			return fmt.Errorf("address %v: %w", a.Prefix, err)
+			return phrase.Errorf("address %v: %w", a.Prefix, err)
 		}
 	}
 	// All of them, as with an IPv4 address others of its network may have gone.
@@ -52,7 +52,7 @@ func (s *Interfaces) furnish(name string, m *master, l *link.Link, own *Own) err
 			m.given = append(m.given, p)
 		}
 		if err := s.links.AddAddress(l.Index, p); err != nil {
-			return fmt.Errorf("address %v: %w", p, err)
+			return phrase.Errorf("address %v: %w", p, err)
 		}
 	}
 	if err := s.route(name, table, own); err != nil {
@@ -83,7 +83,7 @@ func (s *Interfaces) route(name string, table uint32, own *Own) error {
 		if at := slices.Index(wanted, r); at >= 0 {
 			wanted = slices.Delete(wanted, at, at+1)
 		} else if err := s.links.DropRule(r); err != nil && !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("rule for table %d: %w", r.Table, err)
+			return phrase.Errorf("rule for table %d: %w", r.Table, err)
 		}
 	}
 	for _, r := range wanted {
@@ -92,7 +92,7 @@ func (s *Interfaces) route(name string, table uint32, own *Own) error {
 		case err == nil, errors.Is(err, unix.EEXIST): // somebody else's, which does the same
 		case r.IPv6 && (errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP)): // a kernel without IPv6
 		default:
-			return fmt.Errorf("rule for table %s: %w", own.Table, err)
+			return phrase.Errorf("rule for table %s: %w", own.Table, err)
 		}
 	}
 	return nil
@@ -124,7 +124,7 @@ func (s *Interfaces) addresses(own *Own) ([]link.Address, error) {
 			return nil, err
 		}
 		if !mine {
-			return nil, fmt.Errorf("address %v is in use, by interface %s: take it away there, or give the bridge section another one", a.Prefix.Addr(), by)
+			return nil, phrase.Errorf("address %v is in use, by interface %s: take it away there, or give the bridge section another one", a.Prefix.Addr(), by)
 		}
 	}
 	return all, nil

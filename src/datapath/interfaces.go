@@ -2,13 +2,13 @@ package datapath
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/link"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/shaper"
 	"tunneldigger/src/wire"
 )
@@ -256,7 +256,7 @@ func (s *Interfaces) limit(i *iface) (err error) {
 		err = s.limiter.Set(i.index, i.want.Kbit)
 	}
 	if errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("%w: the kernel lacks sch_htb (OpenWrt: kmod-sched-core)", err)
+		return phrase.Errorf("%w: the kernel lacks sch_htb (OpenWrt: kmod-sched-core)", err)
 	}
 	if err == nil {
 		i.is.Kbit = i.want.Kbit

@@ -1,10 +1,10 @@
 package datapath
 
 import (
-	"fmt"
 	"time"
 
 	"tunneldigger/src/link"
+	"tunneldigger/src/phrase"
 )
 
 // nearlyFull is when a bridge, which takes link.MaxPorts, is worth a warning.
@@ -54,7 +54,7 @@ func (s *Interfaces) find(now time.Duration, name string) error {
 	}
 	l, err := s.links.Find(name)
 	if err != nil {
-		return fmt.Errorf("interface %s: %w", name, err)
+		return phrase.Errorf("interface %s: %w", name, err)
 	}
 	return s.use(m, &l)
 }

@@ -2,7 +2,6 @@ package datapath
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/link"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/rttables"
 )
 
@@ -92,7 +92,7 @@ func (s *Interfaces) Makeable(name string, own *Own) error {
 }
 
 func noBridge(name string) error {
-	return fmt.Errorf("interface %s is there and is no bridge: remove it, or name another one in the bridge section", name)
+	return phrase.Errorf("interface %s is there and is no bridge: remove it, or name another one in the bridge section", name)
 }
 
 // build makes a bridge, or leaves nothing. One that is there and the broker's is
@@ -124,7 +124,7 @@ func (s *Interfaces) build(now time.Duration, name string, m *master, own *Own) 
 		if fresh {
 			s.unmakeHalf(now, name, m)
 		}
-		m.failed, m.retryAt = fmt.Errorf("bridge %s: %w", name, err), now+lookGap
+		m.failed, m.retryAt = phrase.Errorf("bridge %s: %w", name, err), now+lookGap
 		return m.failed
 	}
 	m.index, m.bridge, m.ours, m.half, m.failed = l.Index, true, true, false, nil

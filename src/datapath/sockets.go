@@ -1,11 +1,11 @@
 package datapath
 
 import (
-	"fmt"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/sock"
 )
 
@@ -33,7 +33,7 @@ type socket struct {
 // Open makes the socket of a tunnel.
 func (s *Sockets) Open(r *Request) (fd int, err error) {
 	if r.ID == 0 || r.ID > maxID {
-		return -1, fmt.Errorf("tunnel ID %d: want 1–%d", r.ID, maxID)
+		return -1, phrase.Errorf("tunnel ID %d: want 1–%d", r.ID, maxID)
 	}
 	if fd, err = sock.Connect(r.Local, r.Peer, r.Device); err == nil {
 		s.Adopt(r, fd)

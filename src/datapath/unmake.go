@@ -2,7 +2,6 @@ package datapath
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/link"
+	"tunneldigger/src/phrase"
 )
 
 // RemoveBridges removes the bridges that the broker made, at its end, apart from
@@ -47,7 +47,7 @@ func (s *Interfaces) unmake(name string, m *master) bool {
 		err = s.links.Remove(m.index)
 	}
 	if err != nil && !errors.Is(err, unix.ENODEV) {
-		s.bridgeFailed(name, m, fmt.Errorf("remove it: %w", err))
+		s.bridgeFailed(name, m, phrase.Errorf("remove it: %w", err))
 		return false
 	}
 	delete(s.masters, name)

@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"fmt"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -10,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/offload"
+	"tunneldigger/src/phrase"
 )
 
 // Engine is workers with their sockets and tunnels. Its methods are for one goroutine, its owner.
@@ -69,7 +69,7 @@ func Start(o Options) (*Engine, error) {
 		w, err := newWorker(e)
 		if err != nil {
 			e.Stop()
-			return nil, fmt.Errorf("forward: %w", err)
+			return nil, phrase.Errorf("forward: %w", err)
 		}
 		e.workers = append(e.workers, w)
 		e.running.Add(1)

@@ -2,13 +2,13 @@ package forward
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/sockaddr"
 )
 
@@ -64,7 +64,7 @@ func (e *Engine) Listen(addr netip.AddrPort, device string) (*Listener, error) {
 			if device != "" {
 				at += " on " + device
 			}
-			return nil, fmt.Errorf("listen on %s: %w", at, err)
+			return nil, phrase.Errorf("listen on %s: %w", at, err)
 		}
 		fds = append(fds, fd)
 	}
@@ -172,10 +172,10 @@ func prepare(fd int, v4 bool) error {
 		level, name = unix.IPPROTO_IPV6, unix.IPV6_RECVERR
 	}
 	if err := Whole(fd, v4, false); err != nil {
-		return fmt.Errorf("turn path MTU discovery off: %w", err)
+		return phrase.Errorf("turn path MTU discovery off: %w", err)
 	}
 	if err := unix.SetsockoptInt(fd, level, name, 1); err != nil {
-		return fmt.Errorf("have errors queued: %w", err)
+		return phrase.Errorf("have errors queued: %w", err)
 	}
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1) // where there is none, datagrams come one by one
 	return nil
@@ -197,11 +197,11 @@ func Whole(fd int, v4, on bool) error {
 func bound(fd int) (netip.AddrPort, error) {
 	sa := sockaddr.Address{Len: unix.SizeofSockaddrInet6}
 	if _, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&sa.Raw)), uintptr(unsafe.Pointer(&sa.Len))); errno != 0 {
-		return netip.AddrPort{}, fmt.Errorf("getsockname: %w", errno)
+		return netip.AddrPort{}, phrase.Errorf("getsockname: %w", errno)
 	}
 	local := sa.Get()
 	if !local.IsValid() {
-		return netip.AddrPort{}, fmt.Errorf("descriptor %d is no UDP socket: %w", fd, unix.EAFNOSUPPORT)
+		return netip.AddrPort{}, phrase.Errorf("descriptor %d is no UDP socket: %w", fd, unix.EAFNOSUPPORT)
 	}
 	return local, nil
 }

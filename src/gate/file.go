@@ -2,16 +2,15 @@ package gate
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/admission"
 	"tunneldigger/src/config"
+	"tunneldigger/src/files"
+	"tunneldigger/src/phrase"
 )
 
 // listStamp tells versions of a file apart; zero: there is none.
@@ -52,7 +51,7 @@ func (l *Lists) Faults(c *config.Config) (faults []error) {
 				continue
 			}
 			if err := CheckList(path); err != nil && (path == b.AllowList || !errors.Is(err, fs.ErrNotExist)) {
-				faults = append(faults, fmt.Errorf("broker '%s': %w", b.Name, err))
+				faults = append(faults, phrase.Errorf("broker '%s': %w", b.Name, err))
 			}
 		}
 	}
@@ -64,7 +63,7 @@ func (l *Lists) Faults(c *config.Config) (faults []error) {
 func (l *Lists) OnDisk() error {
 	for _, f := range l.files {
 		if f.list != nil && f.said != "" {
-			return fmt.Errorf("the list %s is in force as it was before it became wrong, and would be lost: mend it first", f.path)
+			return phrase.Errorf("the list %s is in force as it was before it became wrong, and would be lost: mend it first", f.path)
 		}
 	}
 	return nil
@@ -79,33 +78,19 @@ func CheckList(path string) error { return readList(&listFile{path: path}).err }
 func readListFile(path string) (text []byte, stamp listStamp, err error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, stamp, fmt.Errorf("%s: %w", path, err)
+		return nil, stamp, phrase.Errorf("%s: %w", path, err)
 	}
-	file := os.NewFile(uintptr(fd), path)
-	defer file.Close()
+	defer unix.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, stamp, fmt.Errorf("%s: %w", path, err)
+		return nil, stamp, phrase.Errorf("%s: %w", path, err)
 	}
 	stamp = stampOf(&st)
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, stamp, fmt.Errorf("%s: is not a file", path)
+		return nil, stamp, phrase.Errorf("%s: is not a file", path)
 	}
-	text = make([]byte, 0, min(st.Size, admission.MaxListSize)+1)
-	for len(text) <= admission.MaxListSize {
-		if len(text) == cap(text) {
-			text = append(text, 0)[:len(text)]
-		}
-		n, err := file.Read(text[len(text):cap(text)])
-		text = text[:len(text)+n]
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, stamp, err // with the path already
-		}
-	}
-	return text, stamp, nil
+	text, err = files.ReadFrom(fd, path, admission.MaxListSize+1)
+	return text, stamp, err
 }
 
 func stampOf(st *unix.Stat_t) listStamp {

@@ -3,15 +3,17 @@ package hook
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/files"
+	"tunneldigger/src/phrase"
 )
 
 // ErrRights is in the errors of Examine that are not the program's fault: who has all of root's rights, or is its owner, can run it.
@@ -23,7 +25,7 @@ type rightsError string
 func (e rightsError) Error() string        { return string(e) }
 func (e rightsError) Is(target error) bool { return target == ErrRights }
 
-func lacking(format string, args ...any) error { return rightsError(fmt.Sprintf(format, args...)) }
+func lacking(format string, args ...any) error { return rightsError(phrase.Sprintf(format, args...)) }
 
 // Examine tells why this process could not run a program as a hook, in words that say what to do; nil: nothing is known to be in the way.
 // It judges without root's power over other users' files, which the running broker does not have either: what only that would help
@@ -78,35 +80,31 @@ func examine(path string, depth int) error {
 	if err := reachable(path); err != nil {
 		return err
 	}
-	info, err := os.Stat(path)
+	info, err := files.Stat(path)
 	switch {
 	case err != nil:
 		return closed(path, err)
-	case info.IsDir():
-		return fmt.Errorf("%s is a folder: want a program", path)
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is no file: want a program", path)
-	case info.Mode().Perm()&0o111 == 0:
-		return fmt.Errorf("%s is not executable: make it so with chmod +x", path)
+	case info.IsFolder():
+		return phrase.Errorf("%s is a folder: want a program", path)
+	case !info.IsFile():
+		return phrase.Errorf("%s is no file: want a program", path)
+	case info.Permissions()&0o111 == 0:
+		return phrase.Errorf("%s is not executable: make it so with chmod +x", path)
 	case noexec(path): // for which access(2) has the same word as for a mode
-		return fmt.Errorf("%s is on a file system that is mounted with noexec: put it elsewhere", path)
+		return phrase.Errorf("%s is on a file system that is mounted with noexec: put it elsewhere", path)
 	case denied(path, unix.X_OK):
-		return lacking("%s may not be run by user %d (mode %04o, of %s)", path, os.Geteuid(), info.Mode().Perm(), owner(info))
+		return lacking("%s may not be run by user %d (%s)", path, os.Geteuid(), permissions(info))
 	}
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrPermission) { // a program need not be readable
+	head, err := files.ReadUpTo(path, 256) // as much as the kernel looks at
+	switch {
+	case errors.Is(err, fs.ErrPermission): // a program need not be readable
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
+	case head == "":
+		return phrase.Errorf("%s is empty: want a program", path)
 	}
-	defer file.Close()
-	var buffer [256]byte // as much as the kernel looks at
-	n, err := file.Read(buffer[:])
-	if n == 0 {
-		return fmt.Errorf("%s is empty (%v): want a program", path, err)
-	}
-	return content(path, buffer[:n], depth)
+	return content(path, []byte(head), depth)
 }
 
 // reachable goes along the folders of a path, as they are without links.
@@ -114,27 +112,27 @@ func reachable(path string) error {
 	if !filepath.IsAbs(path) {
 		here, err := unix.Getwd()
 		if err != nil {
-			return fmt.Errorf("%s: the working directory: %w", path, err)
+			return phrase.Errorf("%s: the working directory: %w", path, err)
 		}
 		path = filepath.Join(here, path)
 	}
 	folder := "/"
 	for _, name := range strings.Split(filepath.Dir(filepath.Clean(path)), "/") {
 		folder = filepath.Join(folder, name)
-		info, err := os.Stat(folder)
+		info, err := files.Stat(folder)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return missing(folder, "folder")
 		case err != nil:
 			return closed(folder, err)
-		case !info.IsDir():
-			return fmt.Errorf("%s is no folder", folder)
+		case !info.IsFolder():
+			return phrase.Errorf("%s is no folder", folder)
 		case denied(folder, unix.X_OK):
-			return lacking("the folder %s may not be entered by user %d (mode %04o, of %s): let others in with chmod o+x %[1]s, or put the program elsewhere",
-				folder, os.Geteuid(), info.Mode().Perm(), owner(info))
+			return lacking("the folder %s may not be entered by user %d (%s): let others in with chmod o+x %s, or put the program elsewhere",
+				folder, os.Geteuid(), permissions(info), folder)
 		}
 	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	if _, err := files.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return missing(path, "file")
 	}
 	return nil
@@ -146,14 +144,14 @@ func closed(path string, err error) error {
 		to, _ := os.Readlink(path)
 		return lacking("%s, a link to %s, may not be reached by user %d", path, to, os.Geteuid())
 	}
-	return fmt.Errorf("%s: %w", path, errors.Unwrap(err))
+	return phrase.Errorf("%s: %w", path, errors.Unwrap(err))
 }
 
 func missing(path, what string) error {
 	if to, err := os.Readlink(path); err == nil {
-		return fmt.Errorf("%s is a link to %s, which is not there", path, to)
+		return phrase.Errorf("%s is a link to %s, which is not there", path, to)
 	}
-	return fmt.Errorf("there is no %s %s", what, path)
+	return phrase.Errorf("there is no %s %s", what, path)
 }
 
 // denied reports whether the kernel refuses this thread an access; what it can't tell is not denied.
@@ -167,11 +165,10 @@ func noexec(path string) bool {
 	return unix.Statfs(path, &system) == nil && system.Flags&unix.ST_NOEXEC != 0
 }
 
-func owner(info fs.FileInfo) string {
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return fmt.Sprintf("user %d, group %d", stat.Uid, stat.Gid)
-	}
-	return "another user"
+// permissions says who may do what, and whose it is.
+func permissions(info files.Info) string {
+	mode := strconv.FormatUint(0o10000|uint64(info.Permissions()), 8)[1:] // four digits
+	return phrase.Sprintf("mode %s, of user %d, group %d", mode, info.Uid, info.Gid)
 }
 
 // content looks at what a program begins with.
@@ -180,20 +177,20 @@ func content(path string, head []byte, depth int) error {
 	case bytes.HasPrefix(head, []byte("\x7fELF")):
 		return machine(path, head)
 	case !bytes.HasPrefix(head, []byte("#!")):
-		return fmt.Errorf("%s is neither a program nor a script: begin a script with #!/bin/sh", path)
+		return phrase.Errorf("%s is neither a program nor a script: begin a script with #!/bin/sh", path)
 	}
 	line, _, whole := bytes.Cut(head[2:], []byte{'\n'})
 	words := strings.Fields(string(line))
 	switch {
 	case len(words) == 0:
-		return fmt.Errorf("%s: its first line names no interpreter: begin it with #!/bin/sh", path)
+		return phrase.Errorf("%s: its first line names no interpreter: begin it with #!/bin/sh", path)
 	case depth > 4 || !whole && len(head) == 256 && len(words) == 1: // so says the kernel, too
 		return nil
 	case bytes.HasSuffix(line, []byte{'\r'}):
-		return fmt.Errorf("%s: its lines end as on DOS, so that its interpreter would be %q: save it with Unix line ends", path, words[0]+"\r")
+		return phrase.Errorf("%s: its lines end as on DOS, so that its interpreter would be %q: save it with Unix line ends", path, words[0]+"\r")
 	}
 	if err := examine(words[0], depth+1); err != nil {
-		return fmt.Errorf("%s: its interpreter can't run: %w", path, err)
+		return phrase.Errorf("%s: its interpreter can't run: %w", path, err)
 	}
 	return nil
 }

@@ -2,19 +2,20 @@ package hook
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/clock"
 	"tunneldigger/src/logline"
+	"tunneldigger/src/phrase"
 )
 
 // job is a request that is being carried out, by one goroutine. Others look at it under the Runner's lock.
 type job struct {
 	req       *Request
-	began     time.Time
+	began     time.Duration
 	known     bool     // which programs there are
 	left      []string // that have not ended; the first is the one that runs
 	p         *process // of that one, nil before it is started
@@ -23,7 +24,7 @@ type job struct {
 }
 
 func newJob(req *Request) *job {
-	return &job{req: req, began: time.Now(), res: Result{Tag: req.Tag, Key: req.Key, Event: req.Event}}
+	return &job{req: req, began: clock.Now(), res: Result{Tag: req.Tag, Key: req.Key, Event: req.Event}}
 }
 
 // carryOut runs the programs of a job, each whether or not the one before failed, and makes room for the next request.
@@ -61,14 +62,14 @@ func (r *Runner) carryOut(j *job) {
 				}
 			}
 			if j.res.Err == nil {
-				j.res.Status, j.res.Err = status, fmt.Errorf("%s: %w", path, err)
+				j.res.Status, j.res.Err = status, phrase.Errorf("%s: %w", path, err)
 			}
 		}
 		j.left, j.p = j.left[1:], nil
 		r.mu.Unlock()
 	}
 	r.mu.Lock()
-	j.res.Duration = time.Since(j.began)
+	j.res.Duration = clock.Now() - j.began
 	r.finish(j.res)
 	r.next(j)
 	r.mu.Unlock()
@@ -88,8 +89,8 @@ func (r *Runner) run(j *job, path string, log *logline.Logger) (status int, err 
 		p.out.read(log)
 		close(read)
 	}()
-	if !p.deadline.IsZero() {
-		timer := time.AfterFunc(time.Until(p.deadline), func() { p.kill(ErrTimeout) })
+	if p.deadline != 0 {
+		timer := time.AfterFunc(p.deadline-clock.Now(), func() { p.kill(ErrTimeout) })
 		defer timer.Stop()
 	}
 	wait, err := p.wait()
@@ -103,9 +104,9 @@ func verdict(wait unix.WaitStatus, err error) (int, error) {
 	case err != nil:
 		return -1, err
 	case wait.Signaled():
-		return -1, fmt.Errorf("ended by signal: %s", wait.Signal())
+		return -1, phrase.Errorf("ended by signal: %s", wait.Signal())
 	case wait.ExitStatus() != 0:
-		return wait.ExitStatus(), fmt.Errorf("exit status %d", wait.ExitStatus())
+		return wait.ExitStatus(), phrase.Errorf("exit status %d", wait.ExitStatus())
 	}
 	return 0, nil
 }

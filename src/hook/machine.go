@@ -2,9 +2,11 @@ package hook
 
 import (
 	"encoding/binary"
-	"fmt"
-	"os"
+	"golang.org/x/sys/unix"
 	"runtime"
+
+	"tunneldigger/src/files"
+	"tunneldigger/src/phrase"
 )
 
 // machines are what ELF calls our processor and its larger or smaller brother (e_machine of elf(5)): a program of ours may run on the
@@ -34,7 +36,7 @@ var wide = ^uint(0)>>63 == 1 // this program's words have 64 bits
 // machine reports whether a program is for another processor, or for another system.
 func machine(path string, head []byte) error {
 	if len(head) < 20 {
-		return fmt.Errorf("%s is only the beginning of a program", path)
+		return phrase.Errorf("%s is only the beginning of a program", path)
 	}
 	ours := len(machines()) == 0
 	for _, m := range machines() {
@@ -42,14 +44,14 @@ func machine(path string, head []byte) error {
 	}
 	big := binary.NativeEndian.Uint16([]byte{0, 1}) == 1
 	if !ours || big != (head[5] == bigELF) {
-		return fmt.Errorf("%s is a program for another processor than this machine's (%s)", path, runtime.GOARCH)
+		return phrase.Errorf("%s is a program for another processor than this machine's (%s)", path, runtime.GOARCH)
 	}
 	if wide != (head[4] == wideELF) {
 		return nil
 	}
 	if loader := loader(path); loader != "" {
-		if _, err := os.Stat(loader); err != nil {
-			return fmt.Errorf("%s is a program for another system: its loader %s is not there", path, loader)
+		if _, err := files.Stat(loader); err != nil {
+			return phrase.Errorf("%s is a program for another system: its loader %s is not there", path, loader)
 		}
 	}
 	return nil
@@ -57,11 +59,15 @@ func machine(path string, head []byte) error {
 
 // loader is the dynamic loader that a program of our kind names (PT_INTERP of elf(5)), "" for one that needs none.
 func loader(path string) string {
-	file, err := os.Open(path)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return ""
 	}
-	defer file.Close()
+	defer unix.Close(fd)
+	read := func(b []byte, at int64) bool {
+		n, err := unix.Pread(fd, b, at)
+		return err == nil && n == len(b)
+	}
 	number := func(b []byte) int64 { // an address or size
 		if wide {
 			return int64(binary.NativeEndian.Uint64(b))
@@ -74,17 +80,17 @@ func loader(path string) string {
 	}
 	const interpreter = 3
 	var buffer [64]byte
-	if _, err := file.ReadAt(buffer[:head], 0); err != nil {
+	if !read(buffer[:head], 0) {
 		return ""
 	}
 	at, count := number(buffer[headers:]), binary.NativeEndian.Uint16(buffer[sizes+2:])
 	for i := range min(count, 64) {
-		if _, err := file.ReadAt(buffer[:part], at+int64(i)*int64(part)); err != nil {
+		if !read(buffer[:part], at+int64(i)*int64(part)) {
 			return ""
 		}
 		if binary.NativeEndian.Uint32(buffer[:]) == interpreter {
 			name := make([]byte, min(max(number(buffer[length:]), 1), 256)-1) // without the 0 at its end
-			if _, err := file.ReadAt(name, number(buffer[offset:])); err != nil {
+			if !read(name, number(buffer[offset:])) {
 				return ""
 			}
 			return string(name)

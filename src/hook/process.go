@@ -2,7 +2,6 @@ package hook
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,7 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tunneldigger/src/folder"
+	"tunneldigger/src/clock"
+	"tunneldigger/src/files"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/privilege"
 )
 
@@ -37,11 +38,11 @@ func (r *Runner) programs(req *Request) []string {
 		return list
 	}
 	for _, path := range paths {
-		info, err := os.Stat(path) // follows links
+		info, err := files.Stat(path) // follows links
 		if err != nil {
 			continue
 		}
-		if info.Mode().Perm()&0o111 == 0 {
+		if info.Permissions()&0o111 == 0 {
 			r.warnOnce(path, "a file in the hook directory is not executable and does not run", "chmod +x it, or remove it")
 			continue
 		}
@@ -58,7 +59,7 @@ func within(directory string) (paths []string, err error) {
 			continue
 		}
 		path := filepath.Join(directory, name)
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+		if info, err := files.Stat(path); err == nil && info.IsFile() {
 			paths = append(paths, path)
 		}
 	}
@@ -67,7 +68,7 @@ func within(directory string) (paths []string, err error) {
 
 // sorted lists a directory in lexical order.
 func sorted(directory string) ([]string, error) {
-	names, err := folder.Names(directory)
+	names, err := files.Names(directory)
 	slices.Sort(names)
 	return names, err
 }
@@ -100,7 +101,7 @@ func (r *Runner) spawn(j *job, path string) (*process, error) {
 	}
 	p := &process{pid: pid, out: newOutput(pipe, path)}
 	if j.req.Timeout > 0 {
-		p.deadline = time.Now().Add(j.req.Timeout)
+		p.deadline = clock.Now() + j.req.Timeout
 	}
 	r.mu.Lock()
 	j.p = p
@@ -131,12 +132,12 @@ func (r *Runner) fork(req *Request, path string) (pid, output int, err error) {
 	defer r.starting.Unlock()
 	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return 0, 0, fmt.Errorf("%w: open %s: %w", errStart, os.DevNull, err)
+		return 0, 0, phrase.Errorf("%w: open %s: %w", errStart, os.DevNull, err)
 	}
 	defer unix.Close(null)
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
-		return 0, 0, fmt.Errorf("%w: pipe: %w", errStart, err)
+		return 0, 0, phrase.Errorf("%w: pipe: %w", errStart, err)
 	}
 	defer unix.Close(pipe[1])
 	attr := &syscall.ProcAttr{
@@ -165,18 +166,18 @@ func (r *Runner) fork(req *Request, path string) (pid, output int, err error) {
 func explain(err, fault error) error {
 	switch {
 	case err == unix.ETXTBSY:
-		return fmt.Errorf("%w: %w: it is being written; put a new program into place by renaming it", errStart, err)
+		return phrase.Errorf("%w: %w: it is being written; put a new program into place by renaming it", errStart, err)
 	case fault != nil:
-		return fmt.Errorf("%w: %w: %w", errStart, err, fault)
+		return phrase.Errorf("%w: %w: %w", errStart, err, fault)
 	}
-	return fmt.Errorf("%w: %w", errStart, err)
+	return phrase.Errorf("%w: %w", errStart, err)
 }
 
 // process is one started program and its process group, which has the same number.
 type process struct {
 	_        [0]func() // not to be compared: that would be code for nothing
 	pid      int
-	deadline time.Time // zero: none
+	deadline time.Duration // by clock.Now; 0: none
 	out      *output
 
 	mu     sync.Mutex
@@ -209,7 +210,7 @@ func (p *process) wait() (unix.WaitStatus, error) {
 			_, err = unix.Wait4(p.pid, &p.status, 0, nil)
 		}
 		if err != nil {
-			return 0, fmt.Errorf("wait: %w", err)
+			return 0, phrase.Errorf("wait: %w", err)
 		}
 	}
 	if p.status.Signaled() {

@@ -1,10 +1,9 @@
 package hook
 
 import (
-	"time"
-
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/clock"
 	"tunneldigger/src/tlv"
 )
 
@@ -109,7 +108,7 @@ func (r *Runner) AppendState(dst []byte) []byte {
 func (j *job) append(dst []byte) []byte {
 	dst, mark := tlv.Begin(dst, tagRequest)
 	dst = tlv.End(j.req.append(dst), mark)
-	dst = tlv.AppendTime(dst, tagAge, time.Since(j.began))
+	dst = tlv.AppendTime(dst, tagAge, clock.Now()-j.began)
 	for _, path := range j.left {
 		dst = tlv.AppendString(dst, tagLeft, path)
 	}
@@ -118,8 +117,8 @@ func (j *job) append(dst []byte) []byte {
 	if p := j.p; p != nil {
 		dst = tlv.AppendUint(dst, tagPID, uint64(p.pid))
 		dst = tlv.AppendUint(dst, tagFD, uint64(p.out.fd))
-		if !p.deadline.IsZero() {
-			dst = tlv.AppendTime(dst, tagTimeLeft, max(0, time.Until(p.deadline))+1)
+		if p.deadline != 0 {
+			dst = tlv.AppendTime(dst, tagTimeLeft, max(0, p.deadline-clock.Now())+1)
 		}
 		dst = tlv.AppendBool(dst, tagReaped, p.reaped)
 		dst = tlv.AppendUint(dst, tagStatus, uint64(p.status))
@@ -234,7 +233,7 @@ func restoreJob(record []byte) (*job, error) {
 		case tagRequest:
 			err = req.restore(f.Bytes())
 		case tagAge:
-			j.began = time.Now().Add(-f.Time())
+			j.began = clock.Now() - f.Time()
 		case tagLeft:
 			j.left = append(j.left, f.String())
 		case tagResult:
@@ -244,7 +243,7 @@ func restoreJob(record []byte) (*job, error) {
 		case tagFD:
 			p.out.fd = int(f.Uint32())
 		case tagTimeLeft:
-			p.deadline = time.Now().Add(f.Time())
+			p.deadline = clock.Now() + f.Time()
 		case tagReaped:
 			p.reaped = f.Bool()
 		case tagStatus:

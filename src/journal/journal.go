@@ -4,7 +4,6 @@
 package journal
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -113,7 +112,7 @@ func (j *Journal) UUID(uuid string) string {
 	if !j.config.HideUUIDs {
 		return uuid
 	}
-	return fmt.Sprintf("%08x", uint32(j.digest(uuid)))
+	return strconv.FormatUint(1<<32|uint64(uint32(j.digest(uuid))), 16)[1:] // eight digits
 }
 
 // SetupFailed says that a tunnel could not be made or brought up.

@@ -2,13 +2,13 @@ package l2tp
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/nl"
+	"tunneldigger/src/phrase"
 )
 
 // Conn talks to the kernel's L2TP in one network namespace. It is not safe for concurrent use. Requests that the kernel refuses
@@ -25,10 +25,10 @@ func Dial() (*Conn, error) {
 	n, err := nl.Dial(unix.NETLINK_GENERIC)
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
 		// A kernel, or an emulation of one, without generic netlink, by which alone L2TP is spoken to.
-		return nil, fmt.Errorf("l2tp: %w: %w", ErrNoL2TP, err)
+		return nil, phrase.Errorf("l2tp: %w: %w", ErrNoL2TP, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("l2tp: %w", err)
+		return nil, phrase.Errorf("l2tp: %w", err)
 	}
 	c, err := dial(n, modprobe)
 	if err != nil {
@@ -46,11 +46,11 @@ func dial(n *nl.Conn, load func(module string) error) (*Conn, error) {
 	if errors.Is(err, unix.ENOENT) {
 		loaded := load("l2tp_netlink")
 		if family, err = n.Family(familyName); errors.Is(err, unix.ENOENT) {
-			return nil, fmt.Errorf("l2tp: %w: %w", ErrNoL2TP, errors.Join(err, loaded))
+			return nil, phrase.Errorf("l2tp: %w: %w", ErrNoL2TP, errors.Join(err, loaded))
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("l2tp: %w", err)
+		return nil, phrase.Errorf("l2tp: %w", err)
 	}
 	return &Conn{nl: n, family: family, load: load}, nil
 }
@@ -62,7 +62,7 @@ func (c *Conn) Close() error { return c.nl.Close() }
 func modprobe(module string) error {
 	fd, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", os.DevNull, err)
+		return phrase.Errorf("open %s: %w", os.DevNull, err)
 	}
 	defer unix.Close(fd)
 	null := uintptr(fd)
@@ -73,7 +73,7 @@ func modprobe(module string) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("%s %s: %w", path, module, err)
+			return phrase.Errorf("%s %s: %w", path, module, err)
 		}
 		var status unix.WaitStatus
 		for {
@@ -82,18 +82,18 @@ func modprobe(module string) error {
 			}
 		}
 		if err != nil || status != 0 {
-			return fmt.Errorf("%s %s: exit status %d (%v)", path, module, status.ExitStatus(), err)
+			return phrase.Errorf("%s %s: exit status %d (%v)", path, module, status.ExitStatus(), err)
 		}
 		return nil
 	}
-	return fmt.Errorf("/sbin/modprobe: %w", err)
+	return phrase.Errorf("/sbin/modprobe: %w", err)
 }
 
 // Prove makes a throw-away tunnel with a session on a socket that nothing can reach, and removes it again. Its error names the
 // step that failed and is ErrNoEthernet where the kernel has no Ethernet pseudowire.
 func (c *Conn) Prove() error {
 	if err := c.prove(); err != nil {
-		return fmt.Errorf("l2tp: prove the kernel: %w", err)
+		return phrase.Errorf("l2tp: prove the kernel: %w", err)
 	}
 	return nil
 }
@@ -101,7 +101,7 @@ func (c *Conn) Prove() error {
 func (c *Conn) prove() (err error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
 	if err != nil {
-		return fmt.Errorf("make a UDP socket: %w", err)
+		return phrase.Errorf("make a UDP socket: %w", err)
 	}
 	defer unix.Close(fd)
 
@@ -126,7 +126,7 @@ func (c *Conn) prove() (err error) {
 	if err = c.CreateSession(session); errors.Is(err, unix.EPROTONOSUPPORT) {
 		loaded := c.load("l2tp_eth")
 		if err = c.CreateSession(session); errors.Is(err, unix.EPROTONOSUPPORT) {
-			return fmt.Errorf("%w: %w", ErrNoEthernet, errors.Join(err, loaded))
+			return phrase.Errorf("%w: %w", ErrNoEthernet, errors.Join(err, loaded))
 		}
 	}
 	if err != nil {

@@ -1,10 +1,10 @@
 package l2tp
 
 import (
-	"fmt"
 	"net/netip"
 
 	"tunneldigger/src/nl"
+	"tunneldigger/src/phrase"
 )
 
 // TunnelInfo is what the kernel tells of a tunnel, ours or not.
@@ -40,7 +40,7 @@ func list[T any](c *Conn, op string, command uint8, parse func(*nl.Attributes) T
 		a := nl.GenericAttributes(body)
 		one := parse(&a)
 		if a.Err() != nil {
-			bad = fmt.Errorf("%s: %w", op, a.Err())
+			bad = phrase.Errorf("%s: %w", op, a.Err())
 			return
 		}
 		all = append(all, one)

@@ -1,9 +1,7 @@
 package l2tp
 
 import (
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -12,8 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tunneldigger/src/folder"
+	"tunneldigger/src/files"
 	"tunneldigger/src/nl"
+	"tunneldigger/src/phrase"
 )
 
 // Owners tells which process holds the UDP socket of each of the listed tunnels: its process ID, or 0 if none does, as with tunnels whose
@@ -26,7 +25,7 @@ func Owners(tunnels []TunnelInfo) (pids []int, err error) {
 		return pids, nil
 	}
 	if err := owners("/proc", nl.Host, tunnels, pids); err != nil {
-		return pids, fmt.Errorf("l2tp: find the owners of tunnels: %w", err)
+		return pids, phrase.Errorf("l2tp: find the owners of tunnels: %w", err)
 	}
 	return pids, nil
 }
@@ -44,11 +43,11 @@ func owners(proc string, order nl.Order, tunnels []TunnelInfo, pids []int) error
 	sockets := make(map[string][]int) // "socket:[inode]" to places in tunnels
 	for _, name := range []string{"udp", "udp6"} {
 		// Not /proc/net: that is the namespace of the process's first thread.
-		text, err := os.ReadFile(proc + "/thread-self/net/" + name)
+		text, err := files.Read(proc + "/thread-self/net/" + name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a kernel without IPv6 has no udp6
 			return err
 		}
-		for _, line := range strings.Split(string(text), "\n") {
+		for _, line := range strings.Split(text, "\n") {
 			local, peer, inode, ok := parseSocket(order, line)
 			if places := wanted[pair{local, peer}]; ok && places != nil {
 				link := "socket:[" + inode + "]"
@@ -60,7 +59,7 @@ func owners(proc string, order nl.Order, tunnels []TunnelInfo, pids []int) error
 		return nil
 	}
 
-	processes, err := folder.Names(proc)
+	processes, err := files.Names(proc)
 	if err != nil {
 		return err
 	}
@@ -70,13 +69,13 @@ func owners(proc string, order nl.Order, tunnels []TunnelInfo, pids []int) error
 		if err != nil {
 			continue
 		}
-		files := proc + "/" + process + "/fd"
-		entries, err := folder.Names(files)
+		open := proc + "/" + process + "/fd"
+		entries, err := files.Names(open)
 		if err != nil && !gone(err) {
 			unread = err
 		}
 		for _, entry := range entries {
-			link, err := os.Readlink(files + "/" + entry)
+			link, err := os.Readlink(open + "/" + entry)
 			if err != nil && !gone(err) {
 				unread = err
 			}
@@ -108,12 +107,17 @@ func parseSocket(order nl.Order, line string) (local, peer netip.AddrPort, inode
 // parseEndpoint reads an address as the kernel prints it, 32 bits at a time in host order, and a port: 010200C0:0035.
 func parseEndpoint(order nl.Order, text string) (netip.AddrPort, bool) {
 	address, port, _ := strings.Cut(text, ":")
-	b, err := hex.DecodeString(address)
-	if err != nil || len(b)%4 != 0 {
-		return netip.AddrPort{}, false
+	var b []byte
+	for ; len(address) >= 8; address = address[8:] {
+		word, err := strconv.ParseUint(address[:8], 16, 32)
+		if err != nil {
+			return netip.AddrPort{}, false
+		}
+		b = append(b, 0, 0, 0, 0)
+		order.PutUint32(b[len(b)-4:], uint32(word))
 	}
-	for i := 0; i < len(b); i += 4 { // hex digits are big-endian
-		order.PutUint32(b[i:], uint32(b[i])<<24|uint32(b[i+1])<<16|uint32(b[i+2])<<8|uint32(b[i+3]))
+	if address != "" {
+		return netip.AddrPort{}, false
 	}
 	a, ok := netip.AddrFromSlice(b)
 	p, err := strconv.ParseUint(port, 16, 16)

@@ -1,11 +1,10 @@
 package link
 
 import (
-	"fmt"
-
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/nl"
+	"tunneldigger/src/phrase"
 )
 
 // unfinished is the group of a bridge that MakeBridge has made and Mark has not been called for: "td" in ASCII. The kernel
@@ -17,7 +16,7 @@ const unfinished = 0x7464
 func (c *Conn) MakeBridge(name string) error {
 	var address [6]byte
 	if _, err := unix.Getrandom(address[:], 0); err != nil {
-		return fmt.Errorf("read random numbers: %w", err)
+		return phrase.Errorf("read random numbers: %w", err)
 	}
 	address[0] = address[0]&^1 | 2 // one station's, and administered here
 	m := c.nl.Request("make bridge", unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
@@ -65,7 +64,7 @@ func (c *Conn) Remove(index int) error {
 func (c *Conn) Find(name string) (found Link, err error) {
 	const op = "find interface "
 	if len(name) >= unix.IFNAMSIZ { // the kernel would call it out of range
-		return found, fmt.Errorf(op+"%s: %w", name, unix.ENODEV)
+		return found, phrase.Errorf(op+"%s: %w", name, unix.ENODEV)
 	}
 	c.query(op+name, 0).String(unix.IFLA_IFNAME, name)
 	bad := error(nl.ErrMalformed)

@@ -1,11 +1,10 @@
 package link
 
 import (
-	"fmt"
-
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/nl"
+	"tunneldigger/src/phrase"
 )
 
 // MaxPorts is how many ports a bridge takes (BR_MAX_PORTS, net/bridge/br_private.h); one more is EXFULL.
@@ -23,12 +22,12 @@ type Conn struct {
 func Open() (*Conn, error) {
 	n, err := nl.Dial(unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, fmt.Errorf("link: %w", err)
+		return nil, phrase.Errorf("link: %w", err)
 	}
 	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		n.Close()
-		return nil, fmt.Errorf("link: open socket: %w", err)
+		return nil, phrase.Errorf("link: open socket: %w", err)
 	}
 	return &Conn{nl: n, socket: s}, nil
 }
@@ -61,7 +60,7 @@ func (c *Conn) ask(op string, request uint, name string) (int, error) {
 	if c.answer != nil {
 		n, err := c.answer(request, name)
 		if err != nil {
-			err = fmt.Errorf("%s %s: %w", op, name, err)
+			err = phrase.Errorf("%s %s: %w", op, name, err)
 		}
 		return n, err
 	}
@@ -72,7 +71,7 @@ func (c *Conn) ask(op string, request uint, name string) (int, error) {
 		err = unix.IoctlIfreq(c.socket, request, r)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%s %s: %w", op, name, err)
+		return 0, phrase.Errorf("%s %s: %w", op, name, err)
 	}
 	return int(r.Uint32()), nil
 }

@@ -1,11 +1,10 @@
 package link
 
 import (
-	"fmt"
-
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/nl"
+	"tunneldigger/src/phrase"
 )
 
 // Received counts the frames that have come in by an interface since it was made: rx_packets, the first field of struct
@@ -25,7 +24,7 @@ func (c *Conn) Received(index int) (frames uint64, err error) {
 		}
 	})
 	if err == nil && bad != nil {
-		err = fmt.Errorf("%s: %w", op, bad)
+		err = phrase.Errorf("%s: %w", op, bad)
 	}
 	return frames, err
 }

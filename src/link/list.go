@@ -1,11 +1,10 @@
 package link
 
 import (
-	"fmt"
-
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/nl"
+	"tunneldigger/src/phrase"
 )
 
 const (
@@ -37,7 +36,7 @@ func (c *Conn) List(f func(Link)) error {
 	err := c.nl.Dump(func() { bad = nil }, func(_ nl.Header, body []byte) {
 		e, name, kind, err := parse(body)
 		if err != nil {
-			bad = fmt.Errorf("%s: %w", op, err)
+			bad = phrase.Errorf("%s: %w", op, err)
 			return
 		}
 		e.Name, e.Bridge = string(name), string(kind) == kindBridge

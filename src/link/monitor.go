@@ -1,11 +1,10 @@
 package link
 
 import (
-	"fmt"
-
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/nl"
+	"tunneldigger/src/phrase"
 )
 
 // receiveBuffer holds the notifications of some hundred interfaces that go at once: several each, of some 2 KiB with the kernel's
@@ -19,7 +18,7 @@ type Monitor struct{ nl *nl.Listener }
 func NewMonitor() (*Monitor, error) {
 	l, err := nl.Listen(unix.NETLINK_ROUTE, unix.RTMGRP_LINK, receiveBuffer)
 	if err != nil {
-		return nil, fmt.Errorf("link: %w", err)
+		return nil, phrase.Errorf("link: %w", err)
 	}
 	m := &Monitor{l}
 	if err := m.filter(); err != nil {
@@ -46,7 +45,7 @@ func (m *Monitor) filter() error {
 	err := unix.SetsockoptSockFprog(m.nl.FD(), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
 		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 	if err != nil {
-		return fmt.Errorf("link: filter notifications: %w", err)
+		return phrase.Errorf("link: filter notifications: %w", err)
 	}
 	return nil
 }
@@ -68,13 +67,13 @@ func (m *Monitor) Read(f func(index int, name string)) error {
 		}
 		e, name, _, err := parse(body)
 		if err != nil {
-			bad = fmt.Errorf("link: notification: %w", err)
+			bad = phrase.Errorf("link: notification: %w", err)
 			return
 		}
 		f(e.Index, string(name))
 	})
 	if err != nil {
-		return fmt.Errorf("link: %w", err)
+		return phrase.Errorf("link: %w", err)
 	}
 	return bad
 }

@@ -2,13 +2,13 @@ package link
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/nl"
+	"tunneldigger/src/phrase"
 )
 
 const rtaxMTU = 2 // RTAX_MTU, linux/rtnetlink.h
@@ -43,7 +43,7 @@ func (c *Conn) ForgetPathMTU(peer netip.Addr, device string, size int) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("link: %w", err)
+		return phrase.Errorf("link: %w", err)
 	}
 	return nil
 }

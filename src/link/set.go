@@ -1,11 +1,10 @@
 package link
 
 import (
-	"fmt"
-
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/nl"
+	"tunneldigger/src/phrase"
 )
 
 // Up sets the MTU and brings the interface up, in one request.
@@ -71,7 +70,7 @@ func (c *Conn) GuardMTU(master string) (mtu int, err error) {
 		return 0, err
 	}
 	if err = c.KeepMTU(index, mtu); err != nil {
-		return mtu, fmt.Errorf("keep the MTU of %s: %w", master, err)
+		return mtu, phrase.Errorf("keep the MTU of %s: %w", master, err)
 	}
 	return mtu, nil
 }
@@ -93,7 +92,7 @@ func switchIPv6(name, state string, disable byte) error {
 		unix.Close(fd)
 	}
 	if err != nil {
-		return fmt.Errorf("turn IPv6 %s on %s: %w", state, name, err)
+		return phrase.Errorf("turn IPv6 %s on %s: %w", state, name, err)
 	}
 	return nil
 }

@@ -1,16 +1,15 @@
 package listen
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
-	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/config"
+	"tunneldigger/src/files"
 	"tunneldigger/src/occupant"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/sock"
 )
 
@@ -20,8 +19,8 @@ import (
 // left out: none of it is a fault.
 func Check(c *config.Config) (notices []string) {
 	var look occupant.Look
-	comm, _ := os.ReadFile("/proc/self/comm")
-	self := string(bytes.TrimSpace(comm))
+	comm, _ := files.Read("/proc/self/comm")
+	self := strings.TrimSpace(comm)
 	for i := range c.Brokers {
 		b := &c.Brokers[i]
 		if strings.HasPrefix(b.Interface, config.NoDevice) {
@@ -44,7 +43,7 @@ func Check(c *config.Config) (notices []string) {
 			default:
 				continue
 			}
-			notices = append(notices, fmt.Sprintf("broker '%s': %s", b.Name, words(&look, at, err)))
+			notices = append(notices, phrase.Sprintf("broker '%s': %s", b.Name, words(&look, at, err)))
 		}
 	}
 	return notices
@@ -79,7 +78,7 @@ func Possible(brokers []config.Broker, ours map[uint16]bool) error {
 		return nil
 	}
 	if n := len(why) - maxNamed; n > 0 {
-		why = append(why[:maxNamed], fmt.Sprintf("and %d more", n))
+		why = append(why[:maxNamed], phrase.Sprintf("and %d more", n))
 	}
 	return errors.New("there is nowhere to listen: " + strings.Join(why, "; "))
 }

@@ -2,7 +2,6 @@ package listen
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/occupant"
+	"tunneldigger/src/phrase"
 )
 
 // Host is what a Set needs of who has it.
@@ -72,7 +72,7 @@ func (s *Set) open(h *Host, n *News) (changed bool, err error) {
 		}
 	}
 	if name, without := strings.CutPrefix(s.config.Interface, config.NoDevice); without {
-		return false, fmt.Errorf("interface %s has no device now", name)
+		return false, phrase.Errorf("interface %s has no device now", name)
 	}
 	ours := h.Ours()
 	waits := make(map[netip.AddrPort]wait)

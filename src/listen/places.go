@@ -2,13 +2,13 @@ package listen
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/occupant"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/sock"
 )
 
@@ -30,7 +30,7 @@ func Endpoints(c *config.Broker) []netip.AddrPort {
 // Few checks that a section does not listen on more than can be counted.
 func Few(b *config.Broker) error {
 	if n := len(Endpoints(b)); n > Max {
-		return fmt.Errorf("broker '%s': %d addresses and ports: at most %d can be listened on", b.Name, n, Max)
+		return phrase.Errorf("broker '%s': %d addresses and ports: at most %d can be listened on", b.Name, n, Max)
 	}
 	return nil
 }
@@ -58,7 +58,7 @@ func present(a netip.Addr, device string) error {
 func portFree(at netip.AddrPort, device string) error {
 	busy, err := sock.Busy(at, device)
 	if busy {
-		return fmt.Errorf("listen on %s: %w", at, unix.EADDRINUSE)
+		return phrase.Errorf("listen on %s: %w", at, unix.EADDRINUSE)
 	}
 	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
 		return err
@@ -87,11 +87,11 @@ func errnoOf(err error) unix.Errno {
 func words(look *occupant.Look, at netip.AddrPort, err error) string {
 	switch errnoOf(err) {
 	case unix.EADDRINUSE:
-		return fmt.Sprintf("UDP %s is in use by %v: end that one, or set another port", at, look.Of(at))
+		return phrase.Sprintf("UDP %s is in use by %v: end that one, or set another port", at, look.Of(at))
 	case unix.EADDRNOTAVAIL:
-		return fmt.Sprintf("UDP %s: this machine does not have the address now", at)
+		return phrase.Sprintf("UDP %s: this machine does not have the address now", at)
 	case unix.EACCES, unix.EPERM:
-		return fmt.Sprintf("%v: run it as root or with CAP_NET_BIND_SERVICE", err)
+		return phrase.Sprintf("%v: run it as root or with CAP_NET_BIND_SERVICE", err)
 	}
 	return err.Error()
 }

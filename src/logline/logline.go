@@ -7,12 +7,13 @@
 package logline
 
 import (
-	"fmt"
 	"io"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"unicode/utf8"
+
+	"tunneldigger/src/phrase"
 )
 
 // Level is how important a line is.
@@ -100,8 +101,8 @@ func (l *Logger) Log(level Level, text string, args ...any) {
 
 func appendArgs(b []byte, args []any) []byte {
 	for i := 0; i+1 < len(args); i += 2 {
-		b = append(append(b, ' '), fmt.Sprint(args[i])...)
-		b = appendText(append(b, '='), fmt.Sprint(args[i+1]), true)
+		b = phrase.Append(append(b, ' '), args[i])
+		b = appendText(append(b, '='), string(phrase.Append(nil, args[i+1])), true)
 	}
 	return b
 }

@@ -2,9 +2,10 @@ package nl
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/phrase"
 )
 
 // ErrMalformed is what Attributes and messages report, wrapped with the place, when lengths do not fit together.
@@ -114,7 +115,7 @@ func (a *Attributes) sized(want int) bool {
 }
 
 func (a *Attributes) fail(what string, n int) {
-	err := fmt.Errorf("%w: attribute %d: %s %d", ErrMalformed, a.Type(), what, n)
+	err := phrase.Errorf("%w: attribute %d: %s %d", ErrMalformed, a.Type(), what, n)
 	for ; a != nil && a.err == nil; a = a.parent {
 		a.err, a.value, a.rest = err, nil, nil
 	}

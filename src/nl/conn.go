@@ -2,9 +2,10 @@ package nl
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/phrase"
 )
 
 const (
@@ -41,7 +42,7 @@ type Header struct {
 func Dial(protocol int) (*Conn, error) {
 	s, err := dial(protocol, 0, 256<<10)
 	if err != nil {
-		return nil, fmt.Errorf("open netlink socket: %w", err)
+		return nil, phrase.Errorf("open netlink socket: %w", err)
 	}
 	return newConn(s), nil
 }
@@ -191,9 +192,9 @@ func failed(op string, err error) error {
 	if errno, ok := err.(unix.Errno); ok {
 		return &Error{Op: op, Errno: errno}
 	}
-	return fmt.Errorf("%s: %w", op, err)
+	return phrase.Errorf("%s: %w", op, err)
 }
 
 func malformed(op, what string, n int) error {
-	return fmt.Errorf("%s: %w: %s of %d bytes", op, ErrMalformed, what, n)
+	return phrase.Errorf("%s: %w: %s of %d bytes", op, ErrMalformed, what, n)
 }

@@ -2,9 +2,10 @@ package nl
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/phrase"
 )
 
 // ErrOverrun says that a Listener's socket was full and notifications were lost, so that what is known must be listed anew.
@@ -29,7 +30,7 @@ func Listen(protocol int, groups uint32, receiveBuffer int) (*Listener, error) {
 		}
 		s.close()
 	}
-	return nil, fmt.Errorf("listen to netlink notifications: %w", err)
+	return nil, phrase.Errorf("listen to netlink notifications: %w", err)
 }
 
 func newListener(wire transport) *Listener {
@@ -56,7 +57,7 @@ func (l *Listener) Read(each func(h Header, body []byte)) error {
 			overrun = ErrOverrun
 			continue
 		default:
-			return fmt.Errorf("read netlink notifications: %w", err)
+			return phrase.Errorf("read netlink notifications: %w", err)
 		}
 		for batch := l.buffer[:n]; len(batch) > 0; {
 			h, body, rest, err := cut(Host, batch)

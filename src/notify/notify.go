@@ -2,12 +2,12 @@
 package notify
 
 import (
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/clock"
+	"tunneldigger/src/phrase"
 )
 
 // States that systemd knows.
@@ -19,7 +19,7 @@ const (
 // Reloading gives the state of a service that reads its configuration again, from now on until Ready. The time tells
 // systemd which reload it is that Ready ends.
 func Reloading() string {
-	return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", clock.SinceBoot().Microseconds())
+	return phrase.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", clock.Now().Microseconds())
 }
 
 // Send gives a state to the socket that NOTIFY_SOCKET names: a path, or with a leading "@" an abstract address. It
@@ -31,11 +31,11 @@ func Send(state string) error {
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return fmt.Errorf("notify socket: %w", err)
+		return phrase.Errorf("notify socket: %w", err)
 	}
 	defer unix.Close(fd)
 	if err := unix.Sendto(fd, []byte(state), unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: name}); err != nil {
-		return fmt.Errorf("notify %s: %w", name, err)
+		return phrase.Errorf("notify %s: %w", name, err)
 	}
 	return nil
 }

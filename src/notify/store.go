@@ -1,12 +1,13 @@
 package notify
 
 import (
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/phrase"
 )
 
 // Store is systemd's store of descriptors: what is in it outlives the process,
@@ -28,11 +29,11 @@ func OpenStore() (*Store, error) {
 	name := os.Getenv("NOTIFY_SOCKET")
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("notify socket: %w", err)
+		return nil, phrase.Errorf("notify socket: %w", err)
 	}
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: name}); err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("notify %s: %w", name, err)
+		return nil, phrase.Errorf("notify %s: %w", name, err)
 	}
 	return &Store{fd}, nil
 }

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"tunneldigger/src/folder"
+	"tunneldigger/src/files"
 )
 
 // Look is one look at the sockets and processes of this machine: what it has read
@@ -64,8 +64,8 @@ func (l *Look) Of(at netip.AddrPort) Occupant {
 		o := Occupant{PID: l.process(s.inode)}
 		switch {
 		case o.PID != 0:
-			comm, _ := os.ReadFile("/proc/" + strconv.Itoa(o.PID) + "/comm")
-			o.Name = strings.TrimSpace(string(comm))
+			comm, _ := files.Read("/proc/" + strconv.Itoa(o.PID) + "/comm")
+			o.Name = strings.TrimSpace(comm)
 		case l.hidden:
 			o.User = userName(s.user)
 		}
@@ -86,8 +86,8 @@ func overlap(has, wants netip.Addr) bool {
 // read reads one of the two tables. Each line has words: number, local address,
 // peer, state, queues, timer, retransmissions, user, time-out, inode (proc(5)).
 func (l *Look) read(path string) {
-	text, _ := os.ReadFile(path)
-	for _, line := range strings.Split(string(text), "\n") {
+	text, _ := files.Read(path)
+	for _, line := range strings.Split(text, "\n") {
 		words := strings.Fields(line)
 		if len(words) < 10 {
 			continue
@@ -121,7 +121,7 @@ func parse(word string) (at netip.AddrPort, ok bool) {
 func (l *Look) process(inode string) int {
 	if l.processes == nil {
 		l.processes = make(map[string]int)
-		names, _ := folder.Names("/proc")
+		names, _ := files.Names("/proc")
 		for _, name := range names {
 			if pid, err := strconv.Atoi(name); err == nil {
 				l.lookInto(pid)
@@ -133,13 +133,13 @@ func (l *Look) process(inode string) int {
 
 // lookInto notes which sockets a process has open.
 func (l *Look) lookInto(pid int) {
-	files := "/proc/" + strconv.Itoa(pid) + "/fd"
-	names, err := folder.Names(files)
+	open := "/proc/" + strconv.Itoa(pid) + "/fd"
+	names, err := files.Names(open)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		l.hidden = true
 	}
 	for _, name := range names {
-		to, err := os.Readlink(files + "/" + name)
+		to, err := os.Readlink(open + "/" + name)
 		if err != nil {
 			continue
 		}
@@ -151,8 +151,8 @@ func (l *Look) lookInto(pid int) {
 
 // userName is the name of a user by number, or the number.
 func userName(number string) string {
-	text, _ := os.ReadFile("/etc/passwd")
-	for _, line := range strings.Split(string(text), "\n") {
+	text, _ := files.Read("/etc/passwd")
+	for _, line := range strings.Split(text, "\n") {
 		if words := strings.Split(line, ":"); len(words) > 2 && words[2] == number {
 			return words[0]
 		}

@@ -1,10 +1,11 @@
 package poll
 
 import (
-	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/phrase"
 )
 
 // One waits until one descriptor is readable or has an error, or the time-out
@@ -12,7 +13,7 @@ import (
 func One(fd int, timeout time.Duration) error {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	if _, err := unix.Poll(fds, milliseconds(timeout)); err != nil && err != unix.EINTR {
-		return fmt.Errorf("poll: %w", err)
+		return phrase.Errorf("poll: %w", err)
 	}
 	return nil
 }

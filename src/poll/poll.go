@@ -3,13 +3,15 @@
 package poll
 
 import (
-	"fmt"
 	"math"
 	"os"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/clock"
+	"tunneldigger/src/phrase"
 )
 
 // Interest says what a descriptor is watched for. Errors and hang-ups are reported whatever it says.
@@ -38,8 +40,7 @@ type Poller struct {
 	block func(ask func(uintptr) bool) error // until ask is true
 	ask   func(uintptr) bool                 // look, bound once so that Wait does not allocate
 	timer int                                // a timerfd in the set
-	start time.Time
-	armed time.Duration // when timer goes off, since start, or never
+	armed time.Duration                      // when timer goes off, since start, or never
 	raw   []unix.EpollEvent
 	room  int        // of raw, that look may fill
 	n     int        // events that look found
@@ -55,18 +56,18 @@ func New() (*Poller, error) {
 		err = unix.SetNonblock(fd, true) // means nothing to epoll; os.NewFile then lets the runtime wait for it
 	}
 	if err != nil {
-		return nil, fmt.Errorf("epoll_create: %w", err)
+		return nil, phrase.Errorf("epoll_create: %w", err)
 	}
-	p := &Poller{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), timer: -1, start: time.Now(), armed: never}
+	p := &Poller{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), timer: -1, armed: never}
 	conn, err := p.file.SyscallConn()
 	if err != nil {
 		p.Close()
-		return nil, fmt.Errorf("epoll: %w", err)
+		return nil, phrase.Errorf("epoll: %w", err)
 	}
 	p.block, p.ask = conn.Read, p.look
 	if p.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
 		p.Close()
-		return nil, fmt.Errorf("timerfd_create: %w", err)
+		return nil, phrase.Errorf("timerfd_create: %w", err)
 	}
 	// Edge-triggered, so that it need not be read.
 	if err := p.control(unix.EPOLL_CTL_ADD, p.timer, timerToken, unix.EPOLLIN|unix.EPOLLET); err != nil {
@@ -102,7 +103,7 @@ func (p *Poller) control(op, fd int, token uint64, events Interest) error {
 	// The kernel keeps 64 bits of user data, which x/sys calls Fd and Pad; they only need to come back as they went.
 	ev := unix.EpollEvent{Events: uint32(events), Fd: int32(uint32(token)), Pad: int32(uint32(token >> 32))}
 	if err := unix.EpollCtl(p.fd, op, fd, &ev); err != nil {
-		return fmt.Errorf("epoll_ctl fd %d: %w", fd, err)
+		return phrase.Errorf("epoll_ctl fd %d: %w", fd, err)
 	}
 	return nil
 }
@@ -127,7 +128,7 @@ func (p *Poller) Wait(timeout time.Duration, events []Event) (int, error) {
 	} else {
 		p.arm(timeout)
 		if err := p.block(p.ask); err != nil {
-			return 0, fmt.Errorf("epoll: %w", err)
+			return 0, phrase.Errorf("epoll: %w", err)
 		}
 	}
 	return p.collect(events)
@@ -136,7 +137,7 @@ func (p *Poller) Wait(timeout time.Duration, events []Event) (int, error) {
 // collect turns what was found into events.
 func (p *Poller) collect(events []Event) (int, error) {
 	if p.errno != 0 {
-		return 0, fmt.Errorf("epoll_pwait: %w", p.errno)
+		return 0, phrase.Errorf("epoll_pwait: %w", p.errno)
 	}
 	n := 0
 	for i := range p.n {
@@ -174,7 +175,7 @@ func (p *Poller) look(fd uintptr) bool {
 func (p *Poller) arm(timeout time.Duration) {
 	at, in := never, time.Duration(0) // 0 stops the timer
 	if timeout > 0 {
-		now := time.Since(p.start)
+		now := clock.Now()
 		at = (now + min(timeout, longest) + time.Millisecond - 1) / time.Millisecond * time.Millisecond
 		in = at - now
 	}

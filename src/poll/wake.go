@@ -1,10 +1,11 @@
 package poll
 
 import (
-	"fmt"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/phrase"
 )
 
 // Wake lets any goroutine end the Wait of a loop that watches FD for Read.
@@ -14,7 +15,7 @@ type Wake struct{ fd int }
 func NewWake() (*Wake, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
-		return nil, fmt.Errorf("eventfd: %w", err)
+		return nil, phrase.Errorf("eventfd: %w", err)
 	}
 	return &Wake{fd: fd}, nil
 }

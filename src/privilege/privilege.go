@@ -4,11 +4,12 @@ package privilege
 
 import (
 	"errors"
-	"fmt"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/phrase"
 )
 
 // needed are the capabilities of a broker that runs: CAP_NET_ADMIN for tunnels,
@@ -49,11 +50,11 @@ func Regains() bool {
 func rooted() (bool, error) {
 	bits, err := unix.PrctlRetInt(unix.PR_GET_SECUREBITS, 0, 0, 0, 0)
 	if err != nil {
-		return false, fmt.Errorf("read the secure bits: %w", err)
+		return false, phrase.Errorf("read the secure bits: %w", err)
 	}
 	bound, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
 	if err != nil {
-		return false, fmt.Errorf("read no_new_privs: %w", err)
+		return false, phrase.Errorf("read no_new_privs: %w", err)
 	}
 	return unix.Geteuid() == 0 && bits&secNoRoot == 0 && bound == 0, nil
 }
@@ -105,11 +106,11 @@ func confineHooks() error {
 		}
 		// Without CAP_SETPCAP it is up to who started the broker.
 		if err := allThreads(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, bit, 0); err != nil && !errors.Is(err, unix.EPERM) {
-			return fmt.Errorf("drop capability %d: %w", bit, err)
+			return phrase.Errorf("drop capability %d: %w", uint64(bit), err)
 		}
 	}
 	if err := allThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
-		return fmt.Errorf("set no_new_privs: %w", err)
+		return phrase.Errorf("set no_new_privs: %w", err)
 	}
 	return nil
 }
@@ -121,7 +122,7 @@ func capHeader() *unix.CapUserHeader {
 func readCapabilities() (c capabilities, err error) {
 	var data [2]unix.CapUserData
 	if err := unix.Capget(capHeader(), &data[0]); err != nil {
-		return c, fmt.Errorf("read the capabilities: %w", err)
+		return c, phrase.Errorf("read the capabilities: %w", err)
 	}
 	c.effective = uint64(data[1].Effective)<<32 | uint64(data[0].Effective)
 	c.permitted = uint64(data[1].Permitted)<<32 | uint64(data[0].Permitted)
@@ -137,7 +138,7 @@ func (c capabilities) set() error {
 	}
 	err := allThreads(unix.SYS_CAPSET, uintptr(unsafe.Pointer(header)), uintptr(unsafe.Pointer(&data)), 0)
 	if err != nil {
-		return fmt.Errorf("set the capabilities: %w", err)
+		return phrase.Errorf("set the capabilities: %w", err)
 	}
 	return nil
 }

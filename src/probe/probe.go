@@ -5,14 +5,15 @@ package probe
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/resolve"
 	"tunneldigger/src/sock"
@@ -35,7 +36,7 @@ const DefaultPort = 8942
 // closes it again. The error is the first question that failed.
 func Run(out io.Writer, host, uuid string) error {
 	if uuid != "" && !wire.ValidUUID([]byte(uuid)) {
-		return fmt.Errorf("UUID %q: want 1 to %d printable characters without spaces, quotes or any of \\ $ ` ; & | < > /, "+
+		return phrase.Errorf("UUID %q: want 1 to %d printable characters without spaces, quotes or any of \\ $ ` ; & | < > /, "+
 			"and no - in front", uuid, wire.MaxValidUUID)
 	}
 	name, port, err := resolve.HostPort(host, DefaultPort)
@@ -51,7 +52,7 @@ func Run(out io.Writer, host, uuid string) error {
 		p := &prober{out: out, peer: sock.NewPeer(netip.AddrPortFrom(a, port))}
 		if p.fd, err = connect(p.peer.Addr()); err == nil {
 			defer unix.Close(p.fd)
-			fmt.Fprintf(out, "broker  %s\n", p.peer.Addr())
+			phrase.Fprintf(out, "broker  %s\n", p.peer.Addr())
 			return p.run(uuid)
 		}
 	}
@@ -85,7 +86,7 @@ func (p *prober) run(uuid string) error {
 	if load == 65535 {
 		state = ", it takes no new tunnels"
 	}
-	fmt.Fprintf(p.out, "usage   %d %% (%d of 65535)%s, answered in %s\n", int(load)*100/65535, load, state, rounded(took))
+	phrase.Fprintf(p.out, "usage   %d %% (%d of 65535)%s, answered in %s\n", int(load)*100/65535, load, state, rounded(took))
 
 	m, took, err = p.ask("cookie", wire.AppendCookieRequest(nil), wire.TypeCookie)
 	if err != nil {
@@ -95,7 +96,7 @@ func (p *prober) run(uuid string) error {
 	if !ok {
 		return errors.New("cookie: the answer is malformed")
 	}
-	fmt.Fprintf(p.out, "cookie  %x, answered in %s\n", cookie, rounded(took))
+	phrase.Fprintf(p.out, "cookie  %s, answered in %s\n", hexadecimal(cookie[:]), rounded(took))
 	if uuid == "" {
 		return nil
 	}
@@ -109,11 +110,11 @@ func (p *prober) setUp(cookie [8]byte, uuid string) error {
 	case err != nil:
 		return err
 	case m.Type == wire.TypeError:
-		return fmt.Errorf("tunnel: the broker refused it (after %s)", rounded(took))
+		return phrase.Errorf("tunnel: the broker refused it (after %s)", rounded(took))
 	}
 	id, features, err := wire.ParseTunnel(m.Payload)
 	if err != nil {
-		return fmt.Errorf("tunnel: %w", err)
+		return phrase.Errorf("tunnel: %w", err)
 	}
 	sessions := "session ID 1"
 	if features&wire.UniqueSessionID != 0 {
@@ -121,7 +122,7 @@ func (p *prober) setUp(cookie [8]byte, uuid string) error {
 	}
 	// Whatever came of it, the tunnel is not needed any more.
 	_ = sock.Send(p.fd, wire.AppendErrorReason(nil, wire.ReasonClientShutdown))
-	fmt.Fprintf(p.out, "tunnel  ID %d, %s, set up in %s, closed again\n", id, sessions, rounded(took))
+	phrase.Fprintf(p.out, "tunnel  ID %d, %s, set up in %s, closed again\n", id, sessions, rounded(took))
 	return nil
 }
 
@@ -141,7 +142,7 @@ func (p *prober) ask(what string, request []byte, want ...wire.Type) (wire.Messa
 			last = err // ECONNREFUSED: nobody listens there, yet
 		}
 	}
-	return wire.Message{}, 0, fmt.Errorf("%s: %w after %d tries in %s", what, last, tries, tries*between)
+	return wire.Message{}, 0, phrase.Errorf("%s: %w after %d tries in %s", what, last, tries, tries*between)
 }
 
 // await waits for a wanted answer until the deadline. What goes wrong on the way
@@ -171,3 +172,10 @@ func (p *prober) await(until time.Time, want []wire.Type) (wire.Message, error) 
 }
 
 func rounded(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
+
+func hexadecimal(b []byte) (text string) {
+	for _, c := range b {
+		text += strconv.FormatUint(0x100|uint64(c), 16)[1:]
+	}
+	return text
+}

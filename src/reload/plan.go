@@ -5,13 +5,13 @@ package reload
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
 	"tunneldigger/src/bridges"
 	"tunneldigger/src/config"
 	"tunneldigger/src/listen"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/successor"
 )
 
@@ -48,7 +48,7 @@ func (p *Plan) Moves() bool {
 // The error holds every fault.
 func (r *Running) Plan(c *config.Config) (*Plan, error) {
 	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	fault := func(format string, args ...any) { faults = append(faults, phrase.Errorf(format, args...)) }
 	if len(c.Brokers) == 0 {
 		fault("no broker section is enabled: to serve nobody, stop the broker")
 	}
@@ -98,12 +98,12 @@ func (r *Running) Plan(c *config.Config) (*Plan, error) {
 // keep names what of a section can't change under way, and has it stay.
 func (p *Plan) keep(b, now *config.Broker) {
 	if b.TunnelIDBase != now.TunnelIDBase {
-		p.Kept = append(p.Kept, fmt.Sprintf("broker '%s': tunnel_id_base stays %d until the broker is started anew; the file has %d",
+		p.Kept = append(p.Kept, phrase.Sprintf("broker '%s': tunnel_id_base stays %d until the broker is started anew; the file has %d",
 			b.Name, now.TunnelIDBase, b.TunnelIDBase))
 		b.TunnelIDBase = now.TunnelIDBase
 	}
 	if b.Datapath != now.Datapath {
-		p.Kept = append(p.Kept, fmt.Sprintf("broker '%s': datapath stays '%s' until the broker is started anew; the file has '%s'",
+		p.Kept = append(p.Kept, phrase.Sprintf("broker '%s': datapath stays '%s' until the broker is started anew; the file has '%s'",
 			b.Name, now.Datapath, b.Datapath))
 		b.Datapath = now.Datapath
 	}

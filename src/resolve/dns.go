@@ -2,7 +2,6 @@ package resolve
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/sock"
 )
@@ -61,7 +61,7 @@ func ask(server netip.AddrPort, name string) (found []netip.Addr, err error) {
 			return nil, err
 		}
 		if err := sock.Send(fd, q); err != nil {
-			return nil, fmt.Errorf("ask %s: %w", server, err)
+			return nil, phrase.Errorf("ask %s: %w", server, err)
 		}
 	}
 	var buffer [4096]byte
@@ -73,7 +73,7 @@ func ask(server netip.AddrPort, name string) (found []netip.Addr, err error) {
 		if err == unix.EAGAIN {
 			left := patience - time.Since(begin)
 			if left <= 0 {
-				refusal = fmt.Errorf("%s does not answer: %w", server, unix.ETIMEDOUT)
+				refusal = phrase.Errorf("%s does not answer: %w", server, unix.ETIMEDOUT)
 				break
 			}
 			if err := poll.One(fd, left); err != nil {
@@ -82,7 +82,7 @@ func ask(server netip.AddrPort, name string) (found []netip.Addr, err error) {
 			continue
 		}
 		if err != nil {
-			return found, fmt.Errorf("ask %s: %w", server, err)
+			return found, phrase.Errorf("ask %s: %w", server, err)
 		}
 		if !own || n < 2 {
 			continue
@@ -95,7 +95,7 @@ func ask(server netip.AddrPort, name string) (found []netip.Addr, err error) {
 			answered[i] = true
 			found = append(found, addresses...)
 			if code != noError && code != noSuchName {
-				refusal = fmt.Errorf("%s can't answer: %s", server, codeName(code))
+				refusal = phrase.Errorf("%s can't answer: %s", server, codeName(code))
 			}
 		}
 	}
@@ -128,7 +128,7 @@ func question(id uint16, name string, kind uint16) ([]byte, error) {
 	b = append(b, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0) // recursion desired; one question
 	for _, label := range strings.Split(name, ".") {
 		if label == "" || len(label) > 63 || len(name) > 253 {
-			return nil, fmt.Errorf("%q is no host name: %w", name, ErrNotFound)
+			return nil, phrase.Errorf("%q is no host name: %w", name, ErrNotFound)
 		}
 		b = append(append(b, byte(len(label))), label...)
 	}

@@ -5,11 +5,12 @@ package resolve
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
+
+	"tunneldigger/src/files"
+	"tunneldigger/src/phrase"
 )
 
 // ErrNotFound says that a name has no address.
@@ -30,19 +31,19 @@ func HostPort(s string, fallback uint16) (host string, port uint16, err error) {
 	case strings.HasPrefix(s, "["):
 		var closed bool
 		if host, rest, closed = strings.Cut(s[1:], "]"); !closed || rest != "" && rest[0] != ':' {
-			return "", 0, fmt.Errorf("%q: want [address] or [address]:port", s)
+			return "", 0, phrase.Errorf("%q: want [address] or [address]:port", s)
 		}
 	case strings.Count(s, ":") == 1:
 		i := strings.IndexByte(s, ':')
 		host, rest = s[:i], s[i:]
 	}
 	if host == "" {
-		return "", 0, fmt.Errorf("%q: want a host", s)
+		return "", 0, phrase.Errorf("%q: want a host", s)
 	}
 	if rest != "" {
 		n, err := strconv.ParseUint(rest[1:], 10, 16)
 		if err != nil || n == 0 {
-			return "", 0, fmt.Errorf("%q: port %q: want 1–65535", s, rest[1:])
+			return "", 0, phrase.Errorf("%q: port %q: want 1–65535", s, rest[1:])
 		}
 		port = uint16(n)
 	}
@@ -80,7 +81,7 @@ func (f Files) Lookup(host string) ([]netip.Addr, error) {
 			last = err
 		}
 	}
-	return nil, fmt.Errorf("%s: %w", host, last)
+	return nil, phrase.Errorf("%s: %w", host, last)
 }
 
 // numericZone turns a zone that names an interface into its index, which sock
@@ -92,11 +93,11 @@ func numericZone(a netip.Addr) (netip.Addr, error) {
 	if _, err := strconv.ParseUint(a.Zone(), 10, 32); err == nil {
 		return a, nil
 	}
-	index, err := os.ReadFile("/sys/class/net/" + a.Zone() + "/ifindex")
+	index, err := files.Read("/sys/class/net/" + a.Zone() + "/ifindex")
 	if err != nil {
-		return a, fmt.Errorf("interface %s: %w", a.Zone(), err)
+		return a, phrase.Errorf("interface %s: %w", a.Zone(), err)
 	}
-	return a.WithZone(strings.TrimSpace(string(index))), nil
+	return a.WithZone(strings.TrimSpace(index)), nil
 }
 
 // same reports whether two names are one: the case of letters is not looked at. (strings.EqualFold, which knows those of all scripts, takes
@@ -155,8 +156,8 @@ func (f Files) resolv() (servers []netip.AddrPort, search []string) {
 // lines reads a file word by word, without comments. One that can't be read has
 // no lines.
 func lines(path string, each func(words []string)) {
-	text, _ := os.ReadFile(path)
-	for _, line := range strings.Split(string(text), "\n") {
+	text, _ := files.Read(path)
+	for _, line := range strings.Split(text, "\n") {
 		if i := strings.IndexAny(line, "#;"); i >= 0 {
 			line = line[:i]
 		}

@@ -1,11 +1,12 @@
 package resources
 
 import (
-	"os"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/files"
 )
 
 const (
@@ -28,8 +29,8 @@ func Hooks(configured int) int {
 	if configured > 0 {
 		return configured
 	}
-	text, _ := os.ReadFile("/proc/meminfo")
-	n := placesFor(string(text))
+	text, _ := files.Read("/proc/meminfo")
+	n := placesFor(text)
 	var files unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) == nil {
 		n = fewFiles(n, files.Max)

@@ -2,12 +2,11 @@
 package rttables
 
 import (
-	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
-	"tunneldigger/src/folder"
+	"tunneldigger/src/files"
+	"tunneldigger/src/phrase"
 )
 
 // Of one name in several files the first counts, as the administrator's go before the distribution's.
@@ -30,8 +29,8 @@ func number(folders []string, name string) (uint32, error) {
 		if n, ok := find(in+"/rt_tables", name); ok {
 			return n, nil
 		}
-		files, _ := folder.Names(in + "/rt_tables.d") // which may not be there
-		for _, file := range files {
+		tables, _ := files.Names(in + "/rt_tables.d") // which may not be there
+		for _, file := range tables {
 			if !strings.HasSuffix(file, ".conf") {
 				continue
 			}
@@ -43,19 +42,16 @@ func number(folders []string, name string) (uint32, error) {
 	if n, ok := own[name]; ok {
 		return n, nil
 	}
-	return 0, fmt.Errorf("routing table '%s': no file has this name: want a line such as \"100 %s\" in /etc/iproute2/rt_tables, or a number", name, name)
+	return 0, phrase.Errorf("routing table '%s': no file has this name: want a line such as \"100 %s\" in /etc/iproute2/rt_tables, or a number", name, name)
 }
 
 // find looks a name up in one file: lines of a number, decimal or hexadecimal, and a name; # begins a comment.
 func find(file, name string) (uint32, bool) {
-	if info, err := os.Stat(file); err != nil || info.Size() > maxFile {
+	text, err := files.ReadUpTo(file, maxFile+1)
+	if err != nil || len(text) > maxFile {
 		return 0, false
 	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return 0, false
-	}
-	for _, line := range strings.Split(string(text), "\n") {
+	for _, line := range strings.Split(text, "\n") {
 		line, _, _ = strings.Cut(line, "#")
 		words := strings.Fields(line)
 		if len(words) != 2 || words[1] != name {

@@ -2,11 +2,11 @@ package shaper
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/nl"
+	"tunneldigger/src/phrase"
 )
 
 const (
@@ -149,7 +149,7 @@ func (c *Conn) read(op string) (s state, err error) {
 	var bad error
 	err = c.nl.Do(func(_ nl.Header, body []byte) { s, bad = parse(nl.Host, body) })
 	if err == nil && bad != nil {
-		err = fmt.Errorf("%s: %w", op, bad)
+		err = phrase.Errorf("%s: %w", op, bad)
 	}
 	return s, err
 }

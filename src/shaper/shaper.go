@@ -2,11 +2,11 @@ package shaper
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/nl"
+	"tunneldigger/src/phrase"
 )
 
 // Conn sets limits in one network namespace. It is not safe for concurrent use. Requests that the kernel refuses give an
@@ -17,7 +17,7 @@ type Conn struct{ nl *nl.Conn }
 func Open() (*Conn, error) {
 	n, err := nl.Dial(unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, fmt.Errorf("shaper: %w", err)
+		return nil, phrase.Errorf("shaper: %w", err)
 	}
 	return &Conn{nl: n}, nil
 }
@@ -29,7 +29,7 @@ func (c *Conn) Close() error { return c.nl.Close() }
 // frame is lost; any other root qdisc is replaced. It is read back: an error means that the interface has no limit of ours, or still the one before.
 func (c *Conn) Set(ifindex int, kbit uint32) error {
 	if kbit == 0 {
-		return fmt.Errorf("shaper: a limit of 0 kbit/s: want 1 to %d: %w", ^uint32(0), unix.EINVAL)
+		return phrase.Errorf("shaper: a limit of 0 kbit/s: want 1 to %d: %w", ^uint32(0), unix.EINVAL)
 	}
 	fresh, err := c.root(ifindex)
 	if err == nil {
@@ -43,7 +43,7 @@ func (c *Conn) Set(ifindex int, kbit uint32) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("shaper: limit to %d kbit/s: %w", kbit, err)
+		return phrase.Errorf("shaper: limit to %d kbit/s: %w", kbit, err)
 	}
 	return nil
 }
@@ -74,7 +74,7 @@ func (c *Conn) Read(ifindex int) (kbit uint32, ok bool, err error) {
 func (c *Conn) verify(ifindex int, kbit uint32) error {
 	got, ok, err := c.Read(ifindex)
 	if err == nil && (!ok || got != kbit) {
-		err = fmt.Errorf("the kernel has %d kbit/s (limited: %v)", got, ok)
+		err = phrase.Errorf("the kernel has %d kbit/s (limited: %v)", got, ok)
 	}
 	return err
 }

@@ -4,12 +4,12 @@
 package sock
 
 import (
-	"fmt"
 	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/sockaddr"
 )
 
@@ -74,12 +74,12 @@ func Listen(addr netip.AddrPort, device string) (*Listener, error) {
 	}
 	fd, err := open(addr, device, listenerBuf, options...)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", place(addr, device), err)
+		return nil, phrase.Errorf("listen on %s: %w", place(addr, device), err)
 	}
 	l, err := FromFD(fd)
 	if err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("listen on %s: %w", place(addr, device), err)
+		return nil, phrase.Errorf("listen on %s: %w", place(addr, device), err)
 	}
 	return l, nil
 }
@@ -91,11 +91,11 @@ func FromFD(fd int) (*Listener, error) {
 	sa.Len = unix.SizeofSockaddrInet6
 	_, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&sa.Raw)), uintptr(unsafe.Pointer(&sa.Len)))
 	if errno != 0 {
-		return nil, fmt.Errorf("getsockname: %w", errno)
+		return nil, phrase.Errorf("getsockname: %w", errno)
 	}
 	local := sa.Get()
 	if !local.IsValid() {
-		return nil, fmt.Errorf("descriptor %d is no UDP socket: %w", fd, unix.EAFNOSUPPORT)
+		return nil, phrase.Errorf("descriptor %d is no UDP socket: %w", fd, unix.EAFNOSUPPORT)
 	}
 	l := &Listener{fd: fd, local: local, wildcard: local.Addr().IsUnspecified(), buf: make([]byte, Batch*slotSize), inUsed: Batch}
 	for i := range l.in {
@@ -128,7 +128,7 @@ func Busy(addr netip.AddrPort, device string) (bool, error) {
 	if isErrno(err, unix.EADDRINUSE) {
 		return true, nil
 	}
-	return false, fmt.Errorf("listen on %s: %w", place(addr, device), err)
+	return false, phrase.Errorf("listen on %s: %w", place(addr, device), err)
 }
 
 // FD is the descriptor, to watch; it belongs to the Listener.

@@ -1,12 +1,12 @@
 package sock
 
 import (
-	"fmt"
 	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/sockaddr"
 )
 
@@ -30,7 +30,7 @@ func open(addr netip.AddrPort, device string, rcvbuf int, options ...[]option) (
 	}
 	fd, err = unix.Socket(int(sa.Raw.Family), unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_UDP)
 	if err != nil {
-		return -1, fmt.Errorf("socket: %w", err)
+		return -1, phrase.Errorf("socket: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -41,7 +41,7 @@ func open(addr netip.AddrPort, device string, rcvbuf int, options ...[]option) (
 	for _, list := range options {
 		for _, o := range list {
 			if errno := set(fd, o); errno != 0 {
-				return fd, fmt.Errorf("setsockopt %d/%d: %w", o.level, o.name, errno)
+				return fd, phrase.Errorf("setsockopt %d/%d: %w", o.level, o.name, errno)
 			}
 		}
 	}
@@ -51,11 +51,11 @@ func open(addr netip.AddrPort, device string, rcvbuf int, options ...[]option) (
 	}
 	if device != "" {
 		if err := unix.BindToDevice(fd, device); err != nil {
-			return fd, fmt.Errorf("bind to device %s: %w", device, err)
+			return fd, phrase.Errorf("bind to device %s: %w", device, err)
 		}
 	}
 	if _, _, errno := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&sa.Raw)), uintptr(sa.Len)); errno != 0 {
-		return fd, fmt.Errorf("bind: %w", errno)
+		return fd, phrase.Errorf("bind: %w", errno)
 	}
 	return fd, nil
 }

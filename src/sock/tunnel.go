@@ -1,12 +1,12 @@
 package sock
 
 import (
-	"fmt"
 	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/sockaddr"
 )
 
@@ -31,7 +31,7 @@ func Connect(local, peer netip.AddrPort, device string) (fd int, err error) {
 		err = connect(fd, peer)
 	}
 	if err != nil {
-		return -1, fmt.Errorf("socket %s: %w", place(local, device), err)
+		return -1, phrase.Errorf("socket %s: %w", place(local, device), err)
 	}
 	return fd, nil
 }
@@ -53,7 +53,7 @@ func connect(fd int, peer netip.AddrPort) error {
 		if errno == 0 {
 			return nil
 		}
-		err = fmt.Errorf("connect: %w", errno)
+		err = phrase.Errorf("connect: %w", errno)
 	}
 	unix.Close(fd)
 	return err

@@ -3,12 +3,13 @@
 package sockaddr
 
 import (
-	"fmt"
 	"net/netip"
 	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/phrase"
 )
 
 // Address is an address and port as the kernel takes and gives it: struct sockaddr_in or sockaddr_in6 in the space of the larger one.
@@ -86,7 +87,7 @@ func ScopeID(addr netip.Addr) (uint32, error) {
 	}
 	index, err := strconv.ParseUint(zone, 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("zone %q is not an interface index: %w", zone, unix.EINVAL)
+		return 0, phrase.Errorf("zone %q is not an interface index: %w", zone, unix.EINVAL)
 	}
 	return uint32(index), nil
 }

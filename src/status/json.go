@@ -18,7 +18,7 @@ func AppendJSON(b []byte, r *Report) []byte {
 	b = add(b, "{")
 	b = text(b, "version", r.Version)
 	b = number(b, "pid", uint64(r.PID))
-	b = number(b, "started", uint64(max(0, r.Started.Unix())))
+	b = number(b, "started", r.Started)
 	b = seconds(b, "uptime_seconds", r.Uptime)
 	b = number(b, "memory_resident_bytes", r.Memory)
 	b = number(b, "send_failures", r.SendFailures)

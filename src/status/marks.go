@@ -1,10 +1,10 @@
 package status
 
 import (
-	"fmt"
 	"strings"
 
 	"tunneldigger/src/broker"
+	"tunneldigger/src/phrase"
 )
 
 // mark is what an operator should know of a tunnel that serves its client less
@@ -96,7 +96,7 @@ func (m *Marks) Restore(section int, f *broker.Facts, failed string) {
 func (m *Marks) Show(section int, t *Tunnel) {
 	is := m.get(section, &t.Facts)
 	if is.loose {
-		t.Unattached = fmt.Sprintf("no bridge section fits MTU %d and port %d", t.MTU, t.Local.Port())
+		t.Unattached = phrase.Sprintf("no bridge section fits MTU %d and port %d", t.MTU, t.Local.Port())
 	}
 	t.HookFailed = is.hook
 }

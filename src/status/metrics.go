@@ -34,7 +34,7 @@ var families = []family{
 	{"build_info", gauge, "The version of the program; the value is always 1.", func(b []byte, f *family, r *Report) []byte {
 		return add(f.open(b, "", "version", r.Version), "} 1\n")
 	}},
-	{"start_time_seconds", gauge, "When the broker began to serve, in seconds since 1970.", process(func(r *Report) uint64 { return uint64(max(0, r.Started.Unix())) })},
+	{"start_time_seconds", gauge, "When the broker began to serve, in seconds since 1970.", process(func(r *Report) uint64 { return r.Started })},
 	{"resident_memory_bytes", gauge, "Resident memory of the process.", process(func(r *Report) uint64 { return r.Memory })},
 	{"hooks_running", gauge, "Hooks that run.", process(func(r *Report) uint64 { return uint64(r.Hooks.Running) })},
 	{"hooks_waiting", gauge, "Hooks that wait for their turn.", process(func(r *Report) uint64 { return uint64(r.Hooks.Waiting) })},

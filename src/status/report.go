@@ -18,7 +18,7 @@ import (
 type Report struct {
 	Version      string
 	PID          int
-	Started      time.Time     // by the clock on the wall as it goes now
+	Started      uint64        // in seconds since 1970, by the clock on the wall as it goes now
 	Uptime       time.Duration // since the process began to serve, upgrades in place included
 	Memory       uint64        // resident, in bytes
 	Hooks        Hooks

@@ -25,7 +25,7 @@ func fixture() (*Report, []Tunnel) {
 	stats.Setup.Sum = 1234567 * time.Microsecond
 	stats.Setup.Buckets[2], stats.Setup.Buckets[5], stats.Setup.Buckets[16] = 60, 48, 2
 	r := &Report{
-		Version: "1.2.3", PID: 77, Started: time.Unix(1700000000, 0), Uptime: 26*time.Hour + 90*time.Second, Memory: 9_437_184,
+		Version: "1.2.3", PID: 77, Started: 1700000000, Uptime: 26*time.Hour + 90*time.Second, Memory: 9_437_184,
 		Hooks: Hooks{Running: 1, Waiting: 2, Ended: 220, Failed: 3}, SendFailures: 6, Frames: []Count{{"session", 11}, {"runt", 0}},
 		Sections: []Section{{
 			Name: "wan", Interface: "eth0", Datapath: "user", Tunnels: 3, Limit: 1024, Queued: 2, Unattached: 1, UnattachedTotal: 14, HookFailed: 2, Draining: true, CloseRate: 30, Stats: stats,

@@ -153,7 +153,7 @@ func appendSpan(b []byte, d time.Duration) []byte {
 func AppendSummary(b []byte, r *Report) []byte {
 	b = add(b, "tunneldigger-broker ", r.Version, ", up for ")
 	b = appendSpan(b, r.Uptime)
-	b = r.Started.UTC().AppendFormat(b, " since 2006-01-02 15:04:05 UTC")
+	b = appendDate(add(b, " since "), r.Started)
 	b = count(b, ", process ", uint64(r.PID), ", ")
 	b = add(appendCount(b, r.Memory), "B resident\n")
 	b = count(b, "hooks: ", uint64(r.Hooks.Running), " running, ")

@@ -4,7 +4,6 @@ package successor
 
 import (
 	"errors"
-	"fmt"
 	"os"
 
 	"tunneldigger/src/broker"
@@ -14,6 +13,7 @@ import (
 	"tunneldigger/src/hook"
 	"tunneldigger/src/listen"
 	"tunneldigger/src/logline"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/survive"
 	"tunneldigger/src/tlv"
 )
@@ -88,11 +88,11 @@ func Prove(state []byte, c *config.Config, parse func(text string) (*config.Conf
 		}
 		options := broker.Options{Jar: cookie.New(p.Key), Random: func() uint32 { return 0 }}
 		if _, err := broker.Restore(*p.Configs[i], options, p.Sections[i].Core); err != nil {
-			return fmt.Errorf("broker '%s': %w", p.Sections[i].Name, err)
+			return phrase.Errorf("broker '%s': %w", p.Sections[i].Name, err)
 		}
 	}
 	if err := hook.New(1, logline.New(os.Stderr, logline.Error, false), func() {}).Restore(p.Hooks); err != nil {
-		return fmt.Errorf("hooks: %w", err)
+		return phrase.Errorf("hooks: %w", err)
 	}
 	if len(p.Config.Brokers) == 0 {
 		return ErrNoBroker

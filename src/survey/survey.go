@@ -103,7 +103,7 @@ func (b *Broker) report() status.Report {
 	now := b.Now()
 	uptime, h := now-b.Started, b.Hooks
 	r := status.Report{
-		Version: b.Version, PID: os.Getpid(), Started: time.Now().Add(-uptime), Uptime: uptime, Memory: resources.Resident(),
+		Version: b.Version, PID: os.Getpid(), Started: uint64(max(0, time.Now().Add(-uptime).Unix())), Uptime: uptime, Memory: resources.Resident(),
 		Hooks:        status.Hooks{Running: h.Running(), Waiting: h.Waiting(), Ended: h.Counts.Ended, Failed: h.Counts.Failed},
 		SendFailures: b.Unsent,
 	}

@@ -1,13 +1,14 @@
 package survive
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/phrase"
 )
 
 // stateEnv names the descriptor that has the state of the program before.
@@ -19,7 +20,7 @@ const maxState = 64 << 20
 // CheckSize is an error for a state that is larger than any program takes.
 func CheckSize(size int64) error {
 	if size > maxState {
-		return fmt.Errorf("the state has %d bytes, at most %d are taken: restart the broker instead", size, maxState)
+		return phrase.Errorf("the state has %d bytes, at most %d are taken: restart the broker instead", size, maxState)
 	}
 	return nil
 }
@@ -34,12 +35,12 @@ func Inherited() ([]byte, error) {
 	_ = os.Unsetenv(stateEnv)
 	fd, err := strconv.Atoi(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", stateEnv, err)
+		return nil, phrase.Errorf("%s: %w", stateEnv, err)
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, fmt.Errorf("look at the state: %w", err)
+		return nil, phrase.Errorf("look at the state: %w", err)
 	}
 	if err := CheckSize(st.Size); err != nil {
 		return nil, err
@@ -51,7 +52,7 @@ func Inherited() ([]byte, error) {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read the state: %w", err)
+			return nil, phrase.Errorf("read the state: %w", err)
 		}
 		n += m
 	}
@@ -75,14 +76,14 @@ func Exec(program string, state []byte, files []int) error {
 	for _, fd := range files {
 		unix.CloseOnExec(fd)
 	}
-	return fmt.Errorf("exec: %w", err)
+	return phrase.Errorf("exec: %w", err)
 }
 
 // memory makes a file in memory that is closed on exec.
 func memory(name string, content []byte) (fd int, err error) {
 	fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC)
 	if err != nil {
-		return -1, fmt.Errorf("memfd_create: %w", err)
+		return -1, phrase.Errorf("memfd_create: %w", err)
 	}
 	for n := 0; n < len(content) && err == nil; {
 		var m int
@@ -94,7 +95,7 @@ func memory(name string, content []byte) (fd int, err error) {
 	}
 	if err != nil {
 		unix.Close(fd)
-		return -1, fmt.Errorf("write the state: %w", err)
+		return -1, phrase.Errorf("write the state: %w", err)
 	}
 	return fd, nil
 }

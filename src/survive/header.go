@@ -3,8 +3,8 @@ package survive
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/tlv"
 )
 
@@ -33,7 +33,7 @@ func open(state []byte) (tlv.Fields, error) {
 	case n <= 0:
 		return tlv.Fields{}, tlv.ErrMalformed
 	case version > major:
-		return tlv.Fields{}, fmt.Errorf("the state is of version %d, this program understands %d: it is too old to follow that one; restart instead", version, major)
+		return tlv.Fields{}, phrase.Errorf("the state is of version %d, this program understands %d: it is too old to follow that one; restart instead", version, major)
 	}
 	return tlv.Read(rest[n:]), nil
 }

@@ -1,13 +1,14 @@
 package survive
 
 import (
-	"fmt"
 	"os"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/phrase"
 )
 
 const (
@@ -66,7 +67,7 @@ func Ask(program string, state []byte) (version string, err error) {
 	defer unix.Close(in)
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		return "", fmt.Errorf("pipe: %w", err)
+		return "", phrase.Errorf("pipe: %w", err)
 	}
 	defer unix.Close(pipe[0])
 	pid, err := syscall.ForkExec(program, append(append([]string{program}, os.Args[1:]...), ProofOption), &syscall.ProcAttr{
@@ -74,7 +75,7 @@ func Ask(program string, state []byte) (version string, err error) {
 	})
 	unix.Close(pipe[1])
 	if err != nil {
-		return "", fmt.Errorf("%s does not start: %w", program, err)
+		return "", phrase.Errorf("%s does not start: %w", program, err)
 	}
 	timer := time.AfterFunc(proofTime, func() { _ = unix.Kill(-pid, unix.SIGKILL) })
 	var status unix.WaitStatus
@@ -88,17 +89,17 @@ func Ask(program string, state []byte) (version string, err error) {
 	words := strings.TrimSpace(string(buffer[:max(n, 0)]))
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("wait for %s: %w", program, err)
+		return "", phrase.Errorf("wait for %s: %w", program, err)
 	case late:
-		return "", fmt.Errorf("%s gave no answer in %v", program, proofTime)
+		return "", phrase.Errorf("%s gave no answer in %v", program, proofTime)
 	case status.Signaled():
-		return "", fmt.Errorf("%s crashes: %v\n%s", program, status.Signal(), words)
+		return "", phrase.Errorf("%s crashes: %v\n%s", program, status.Signal(), words)
 	case status.ExitStatus() != 0:
-		return "", fmt.Errorf("%s can't take over, exit status %d: %s", program, status.ExitStatus(), words)
+		return "", phrase.Errorf("%s can't take over, exit status %d: %s", program, status.ExitStatus(), words)
 	}
 	version, understood := strings.CutPrefix(words[strings.LastIndexByte(words, '\n')+1:], ProofWord)
 	if !understood {
-		return "", fmt.Errorf("%s does not know how to take over", program)
+		return "", phrase.Errorf("%s does not know how to take over", program)
 	}
 	return version, nil
 }

@@ -2,7 +2,6 @@ package survive
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -10,8 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/clock"
+	"tunneldigger/src/files"
 	"tunneldigger/src/logline"
 	"tunneldigger/src/notify"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/tlv"
 )
 
@@ -71,7 +72,7 @@ func OpenRecord(path string) (*Record, error) {
 	for {
 		fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0o600)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, phrase.Errorf("%s: %w", path, err)
 		}
 		same, err := lock(fd, path)
 		if err == nil && same {
@@ -80,10 +81,10 @@ func OpenRecord(path string) (*Record, error) {
 		}
 		unix.Close(fd)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, phrase.Errorf("%s: %w", path, err)
 		}
 	}
-	now, text := clock.SinceBoot(), r.file.read(0)
+	now, text := clock.Now(), r.file.read(0)
 	switch {
 	case text == nil && r.file.empty():
 	case text == nil || r.process.read(text) != nil:
@@ -101,7 +102,7 @@ func OpenRecord(path string) (*Record, error) {
 	if !r.left {
 		if err := r.empty(); err != nil {
 			unix.Close(int(r.file))
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, phrase.Errorf("%s: %w", path, err)
 		}
 	}
 	r.process.began = now
@@ -214,6 +215,6 @@ func (p *process) read(record []byte) error {
 }
 
 func bootID() string {
-	text, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(text))
+	text, _ := files.Read("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(text)
 }

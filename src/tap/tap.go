@@ -4,11 +4,12 @@ package tap
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/privilege"
 )
 
@@ -49,7 +50,7 @@ func Open(name string) (Device, error) {
 	d, err := create(fd, name, unix.IFF_TUN_EXCL)
 	if err != nil {
 		unix.Close(fd)
-		return Device{}, fmt.Errorf("make the TAP interface %s: %w", name, err)
+		return Device{}, phrase.Errorf("make the TAP interface %s: %w", name, err)
 	}
 	return d, nil
 }
@@ -64,7 +65,7 @@ func Reopen(name string) (Device, error) {
 	d, err := create(fd, name, 0)
 	if err != nil {
 		unix.Close(fd)
-		return Device{}, fmt.Errorf("open the TAP interface %s: %w", name, err)
+		return Device{}, phrase.Errorf("open the TAP interface %s: %w", name, err)
 	}
 	return d, nil
 }
@@ -91,10 +92,10 @@ func Prove() error {
 	}
 	var features uint32
 	if err := ioctl(fd, unix.TUNGETFEATURES, unsafe.Pointer(&features)); err != nil {
-		return fmt.Errorf(path+" is no TUN/TAP device: %w", err)
+		return phrase.Errorf(path+" is no TUN/TAP device: %w", err)
 	}
 	if features&(unix.IFF_TAP|unix.IFF_VNET_HDR) != unix.IFF_TAP|unix.IFF_VNET_HDR {
-		return fmt.Errorf("the kernel's TAP devices lack IFF_VNET_HDR: features %#x", features)
+		return phrase.Errorf("the kernel's TAP devices lack IFF_VNET_HDR: features 0x%s", strconv.FormatUint(uint64(features), 16))
 	}
 	return nil
 }
@@ -105,11 +106,11 @@ func open() (int, error) {
 	case err == nil:
 		return fd, nil
 	case err == unix.ENOENT, err == unix.ENODEV, err == unix.ENXIO, err == unix.ENOTDIR:
-		return -1, fmt.Errorf("%w (%w)", ErrMissing, err)
+		return -1, phrase.Errorf("%w (%w)", ErrMissing, err)
 	case err == unix.EPERM, err == unix.EACCES:
-		return -1, fmt.Errorf("%w (%w)", ErrDenied, err)
+		return -1, phrase.Errorf("%w (%w)", ErrDenied, err)
 	}
-	return -1, fmt.Errorf("open "+path+": %w", err)
+	return -1, phrase.Errorf("open "+path+": %w", err)
 }
 
 // ifreq is struct ifreq with flags.
@@ -131,14 +132,14 @@ func create(fd int, name string, exclusive uint16) (Device, error) {
 	case nil:
 		return Adopt(fd)
 	case unix.EBUSY, unix.EEXIST:
-		return Device{}, fmt.Errorf("%w (%w)", ErrExists, err)
+		return Device{}, phrase.Errorf("%w (%w)", ErrExists, err)
 	case unix.EINVAL:
 		if exclusive == 0 { // another kind of interface
 			err = ErrExists
 		}
 		return Device{}, err
 	case unix.EPERM:
-		return Device{}, fmt.Errorf("%w (%w)", privilege.ErrNetwork, err)
+		return Device{}, phrase.Errorf("%w (%w)", privilege.ErrNetwork, err)
 	default:
 		return Device{}, err
 	}
@@ -148,7 +149,7 @@ func create(fd int, name string, exclusive uint16) (Device, error) {
 func Adopt(fd int) (Device, error) {
 	size := int32(10)
 	if err := ioctl(fd, unix.TUNSETVNETHDRSZ, unsafe.Pointer(&size)); err != nil {
-		return Device{}, fmt.Errorf("TUNSETVNETHDRSZ: %w", err)
+		return Device{}, phrase.Errorf("TUNSETVNETHDRSZ: %w", err)
 	}
 	d := Device{FD: fd, Segments: true}
 	err := offload(fd, checksums|tso|uso)
@@ -157,7 +158,7 @@ func Adopt(fd int) (Device, error) {
 		err = offload(fd, checksums|tso)
 	}
 	if err != nil {
-		return Device{}, fmt.Errorf("TUNSETOFFLOAD: %w", err)
+		return Device{}, phrase.Errorf("TUNSETOFFLOAD: %w", err)
 	}
 	return d, nil
 }

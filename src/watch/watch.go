@@ -6,11 +6,12 @@ package watch
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
-	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"tunneldigger/src/files"
+	"tunneldigger/src/phrase"
 )
 
 // What happens to a file in a folder. A file that is made is written, which is
@@ -33,7 +34,7 @@ type Watcher struct {
 func New() (*Watcher, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
-		return nil, fmt.Errorf("inotify_init: %w", err)
+		return nil, phrase.Errorf("inotify_init: %w", err)
 	}
 	return &Watcher{fd: fd, folders: make(map[int32]string)}, nil
 }
@@ -60,7 +61,7 @@ func (w *Watcher) Set(paths []string) error {
 		if err == nil {
 			kept[int32(wd)] = dir
 		} else if first == nil && err != unix.ENOENT && err != unix.ENOTDIR {
-			first = fmt.Errorf("watch %s: %w", dir, err)
+			first = phrase.Errorf("watch %s: %w", dir, err)
 		}
 	}
 	for wd := range w.folders {
@@ -83,7 +84,7 @@ func (w *Watcher) Read(changed func(path string)) error {
 		case err == unix.EAGAIN:
 			return nil
 		case err != nil:
-			return fmt.Errorf("read from inotify: %w", err)
+			return phrase.Errorf("read from inotify: %w", err)
 		case n == 0:
 			return nil
 		}
@@ -111,7 +112,7 @@ func (w *Watcher) parse(b []byte, changed func(path string)) {
 			w.lost(wd, changed)
 		default:
 			path := filepath.Join(w.folders[wd], string(name))
-			if w.files[path] && (mask&unix.IN_CREATE == 0 || isLink(path)) {
+			if w.files[path] && (mask&unix.IN_CREATE == 0 || files.IsLink(path)) {
 				changed(path)
 			}
 		}
@@ -131,9 +132,4 @@ func (w *Watcher) lost(wd int32, changed func(path string)) {
 			changed(path)
 		}
 	}
-}
-
-func isLink(path string) bool {
-	info, err := os.Lstat(path)
-	return err == nil && info.Mode()&os.ModeSymlink != 0
 }

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"tunneldigger/src/control"
+	"tunneldigger/src/phrase"
 )
 
 // silence is how long the broker may take for an answer: an upgrade starts a
@@ -31,7 +31,7 @@ func (o *options) call() int {
 	}
 	body, err := control.Call(o.socket, silence, words...)
 	if err != nil {
-		return o.fault(fmt.Errorf("%s: %w", o.command, err))
+		return o.fault(phrase.Errorf("%s: %w", o.command, err))
 	}
 	if _, err := o.out.Write(body); err != nil {
 		return o.fault(err)

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"fmt"
-	"slices"
-
 	"tunneldigger/src/bridges"
 	"tunneldigger/src/config"
 	"tunneldigger/src/datapath/carriers"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/listen"
+	"tunneldigger/src/phrase"
 )
 
 // check names everything that is wrong with the configuration, also where a start
@@ -19,7 +17,7 @@ func (o *options) check() int {
 	faults := reports(err)
 	if c == nil {
 		for _, line := range faults {
-			fmt.Fprintln(o.errs, line)
+			phrase.Fprintln(o.errs, line)
 		}
 		return exitFault
 	}
@@ -30,27 +28,26 @@ func (o *options) check() int {
 		faults = append(faults, err.Error())
 	}
 	for _, line := range faults {
-		fmt.Fprintln(o.errs, line)
+		phrase.Fprintln(o.errs, line)
 	}
 	for _, n := range c.Notices {
-		fmt.Fprintln(o.out, n)
+		phrase.Fprintln(o.out, n)
 	}
 	if err := checkLists(c, o.out); err != nil {
 		return o.fault(err)
 	}
-	for _, n := range slices.Concat(bridges.Check(c), listen.Check(c), bridges.CheckTables(c, bridges.Routes)) {
-		fmt.Fprintln(o.out, n)
-	}
+	notices := append(append(bridges.Check(c), listen.Check(c)...), bridges.CheckTables(c, bridges.Routes)...)
 	if len(faults) == 0 && !o.starts { // a start says so itself
-		for _, n := range carriers.Check(c) {
-			fmt.Fprintln(o.out, n)
-		}
+		notices = append(notices, carriers.Check(c)...)
+	}
+	for _, n := range notices {
+		phrase.Fprintln(o.out, n)
 	}
 	if len(faults) > 0 && !o.starts {
 		return exitFault
 	}
 	if len(faults) == 0 {
-		fmt.Fprintf(o.out, "The configuration is good: %d broker section(s) enabled.\n", len(c.Brokers))
+		phrase.Fprintf(o.out, "The configuration is good: %d broker section(s) enabled.\n", len(c.Brokers))
 	}
 	return exitFine
 }
@@ -65,12 +62,12 @@ func checkHooks(h *config.Hooks) (faults []error) {
 		}
 		seen[program] = true
 		if err := hook.Examine(program); err != nil {
-			faults = append(faults, fmt.Errorf("hook %v: %w", config.Event(e), err))
+			faults = append(faults, phrase.Errorf("hook %v: %w", config.Event(e), err))
 		}
 	}
 	if h.Directory != "" {
 		for _, err := range hook.ExamineDirectory(h.Directory) {
-			faults = append(faults, fmt.Errorf("hooks: %w", err))
+			faults = append(faults, phrase.Errorf("hooks: %w", err))
 		}
 	}
 	return faults

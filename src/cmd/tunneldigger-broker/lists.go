@@ -2,12 +2,12 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/gate"
+	"tunneldigger/src/phrase"
 )
 
 // checkLists reads the allow and deny lists as the broker does. One that is not
@@ -24,9 +24,9 @@ func checkLists(c *config.Config, out io.Writer) error {
 			seen[path] = true
 			switch err := gate.CheckList(path); {
 			case errors.Is(err, fs.ErrNotExist) && path == b.AllowList:
-				fmt.Fprintf(out, "%v: until it is there nobody is let in\n", err)
+				phrase.Fprintf(out, "%v: until it is there nobody is let in\n", err)
 			case errors.Is(err, fs.ErrNotExist):
-				fmt.Fprintf(out, "%v: until it is there it keeps nobody out\n", err)
+				phrase.Fprintf(out, "%v: until it is there it keeps nobody out\n", err)
 			case err != nil:
 				faults = append(faults, err)
 			}

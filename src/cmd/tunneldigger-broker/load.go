@@ -1,14 +1,15 @@
 package main
 
 import (
-	"fmt"
+	"io"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/config/file"
+	"tunneldigger/src/files"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/resolve"
 )
 
@@ -59,13 +60,11 @@ func within(wait time.Duration, find lookup) lookup {
 			found, err := find(name)
 			answers <- answer{found, err}
 		}()
-		timer := time.NewTimer(time.Until(late))
-		defer timer.Stop()
 		select {
 		case a := <-answers:
 			return a.found, a.err
-		case <-timer.C:
-			return nil, fmt.Errorf("no name server has answered in %v", wait)
+		case <-alarm(time.Until(late)):
+			return nil, phrase.Errorf("no name server has answered in %v", wait)
 		}
 	}
 }
@@ -95,29 +94,29 @@ func (o *options) load() (*config.Config, error) {
 	if c == nil {
 		return nil, faults
 	}
-	if only, err := os.ReadFile(bindV6Only); err == nil && strings.TrimSpace(string(only)) == "0" {
+	if only, err := files.Read(bindV6Only); err == nil && strings.TrimSpace(only) == "0" {
 		c.BothFamilies()
 	}
 	if o.devices == "" {
 		return c, faults
 	}
-	text, err := os.ReadFile(o.devices)
+	text, err := files.Read(o.devices)
 	if err != nil {
-		return nil, fmt.Errorf("reading which device stands for which interface: %w", err)
+		return nil, phrase.Errorf("reading which device stands for which interface: %w", err)
 	}
-	c.ApplyDevices(string(text))
+	c.ApplyDevices(text)
 	return c, faults
 }
 
 func (o *options) convert() int {
 	c, err := file.Classic(o.word)
 	for _, line := range reports(err) {
-		fmt.Fprintln(o.errs, line)
+		phrase.Fprintln(o.errs, line)
 	}
 	if c == nil {
 		return exitFault
 	}
-	fmt.Fprint(o.out, config.FormatUCI(c))
+	io.WriteString(o.out, config.FormatUCI(c))
 	o.propose(c)
 	return exitFine
 }

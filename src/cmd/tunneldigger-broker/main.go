@@ -4,7 +4,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -18,6 +17,7 @@ import (
 	"tunneldigger/src/daemon"
 	"tunneldigger/src/journal"
 	"tunneldigger/src/logline"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/survive"
 )
 
@@ -97,22 +97,22 @@ func run(args []string, out, errs io.Writer) int {
 	case "status", "kick", "drain", "reload", "upgrade":
 		return o.call()
 	case "--version":
-		fmt.Fprintln(out, "tunneldigger-broker", version)
+		phrase.Fprintln(out, "tunneldigger-broker", version)
 		return exitFine
 	case "--help":
-		fmt.Fprint(out, usage)
+		io.WriteString(out, usage)
 		return exitFine
 	}
-	return wrong(errs, fmt.Sprintf("unknown command %q", o.command))
+	return wrong(errs, phrase.Sprintf("unknown command %q", o.command))
 }
 
 func wrong(errs io.Writer, text string) int {
-	fmt.Fprintf(errs, "tunneldigger-broker: %s (see tunneldigger-broker --help)\n", text)
+	phrase.Fprintf(errs, "tunneldigger-broker: %s (see tunneldigger-broker --help)\n", text)
 	return exitUsage
 }
 
 func (o *options) fault(err error) int {
-	fmt.Fprintf(o.errs, "%v\n", err)
+	phrase.Fprintf(o.errs, "%v\n", err)
 	return exitFault
 }
 
@@ -175,6 +175,14 @@ func (o *options) logger(level logline.Level) *logline.Logger {
 	return logline.New(out, level, o.priority || o.syslog)
 }
 
+// alarm gives a channel that is closed after that time. (time.After and time.NewTimer have the kind of a Time at hand for whoever prints what comes out,
+// and with it 50 kB of a router's flash.)
+func alarm(d time.Duration) <-chan struct{} {
+	end := make(chan struct{})
+	time.AfterFunc(d, func() { close(end) })
+	return end
+}
+
 // pause waits before a start, where others have ended soon after theirs: whoever
 // starts this program may do so at once. It reports whether to go on.
 func (o *options) pause(d time.Duration, signals chan os.Signal) bool {
@@ -182,7 +190,8 @@ func (o *options) pause(d time.Duration, signals chan os.Signal) bool {
 		return true
 	}
 	o.logger(logline.Info).Warn("starting later, as those before ended within a minute", "wait", d)
-	for end := time.After(d); ; {
+	end := alarm(d)
+	for {
 		select {
 		case <-end:
 			return true

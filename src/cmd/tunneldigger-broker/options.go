@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"net/netip"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	"tunneldigger/src/control"
+	"tunneldigger/src/phrase"
 )
 
 // options are what the command line says. The package flag is not used: with
@@ -74,7 +74,7 @@ func parse(args []string) (*options, error) {
 			if given {
 				n, err := strconv.Atoi(value)
 				if err != nil || n < 1 || n > 3600 {
-					return nil, fmt.Errorf("--watch %s: want seconds, 1–3600", value)
+					return nil, phrase.Errorf("--watch %s: want seconds, 1–3600", value)
 				}
 				o.seconds = n
 			}
@@ -90,7 +90,7 @@ func parse(args []string) (*options, error) {
 			continue
 		case "json", "prometheus":
 			if o.format != "" && o.format != name {
-				return nil, fmt.Errorf("either --json or --prometheus, not both")
+				return nil, phrase.Errorf("either --json or --prometheus, not both")
 			}
 			o.format = name
 			continue
@@ -107,16 +107,16 @@ func parse(args []string) (*options, error) {
 		case "close-rate":
 			target = &o.rate
 		default:
-			return nil, fmt.Errorf("unknown option %s", arg)
+			return nil, phrase.Errorf("unknown option %s", arg)
 		}
 		if !given {
 			if len(args) == 0 {
-				return nil, fmt.Errorf("option %s: want a value", arg)
+				return nil, phrase.Errorf("option %s: want a value", arg)
 			}
 			value, args = args[0], args[1:]
 		}
 		if value == "" {
-			return nil, fmt.Errorf("option %s: want a value that is not empty", arg)
+			return nil, phrase.Errorf("option %s: want a value that is not empty", arg)
 		}
 		*target = value
 	}
@@ -131,7 +131,7 @@ func (o *options) arrange(words []string) error {
 		o.command, words = words[0], words[1:]
 	}
 	if len(words) > 1 {
-		return fmt.Errorf("%q: one FILE or HOST is enough", words[1])
+		return phrase.Errorf("%q: one FILE or HOST is enough", words[1])
 	}
 	if len(words) == 1 {
 		o.word = words[0]
@@ -141,37 +141,37 @@ func (o *options) arrange(words []string) error {
 	reads := o.command == "" || o.command == "check"
 	switch {
 	case o.word == "" && o.command == "convert":
-		return fmt.Errorf("convert: want a FILE")
+		return phrase.Errorf("convert: want a FILE")
 	case o.word == "" && o.command == "probe":
-		return fmt.Errorf("probe: want a HOST or HOST:PORT")
+		return phrase.Errorf("probe: want a HOST or HOST:PORT")
 	case o.word == "" && o.command == "kick":
-		return fmt.Errorf("kick: want a TUNNEL_ID or UUID")
+		return phrase.Errorf("kick: want a TUNNEL_ID or UUID")
 	case o.word != "" && calls && o.command != "kick" && (o.command != "drain" || o.word != "off"):
-		return fmt.Errorf("%s: %q is one word too many", o.command, o.word)
+		return phrase.Errorf("%s: %q is one word too many", o.command, o.word)
 	case o.rate != "" && (o.command != "drain" || o.word != ""):
-		return fmt.Errorf("--close-rate is for drain, and not for drain off")
+		return phrase.Errorf("--close-rate is for drain, and not for drain off")
 	case o.format != "" && o.command != "status":
-		return fmt.Errorf("--%s is for status", o.format)
+		return phrase.Errorf("--%s is for status", o.format)
 	case o.seconds != 0 && (o.command != "status" || o.format != ""):
-		return fmt.Errorf("--watch is for status, without --json and --prometheus")
+		return phrase.Errorf("--watch is for status, without --json and --prometheus")
 	case o.wait && (o.command != "drain" || o.word != ""):
-		return fmt.Errorf("--wait is for drain, and not for drain off")
+		return phrase.Errorf("--wait is for drain, and not for drain off")
 	case o.starts && o.command != "check":
-		return fmt.Errorf("--start is for check")
+		return phrase.Errorf("--start is for check")
 	case o.tunnels && o.format != "prometheus":
-		return fmt.Errorf("--tunnels is for status --prometheus")
+		return phrase.Errorf("--tunnels is for status --prometheus")
 	case o.socket != "" && !runs && !calls:
-		return fmt.Errorf("--socket is for running and for commands to the running broker")
+		return phrase.Errorf("--socket is for running and for commands to the running broker")
 	case o.word != "" && o.dir != "":
-		return fmt.Errorf("either -c DIR or a FILE, not both")
+		return phrase.Errorf("either -c DIR or a FILE, not both")
 	case o.dir != "" && !reads:
-		return fmt.Errorf("-c is for running and check")
+		return phrase.Errorf("-c is for running and check")
 	case o.uuid != "" && o.command != "probe":
-		return fmt.Errorf("-u is for probe")
+		return phrase.Errorf("-u is for probe")
 	case (o.datapath != "" || o.devices != "" || o.priority || o.syslog || o.dependent) && o.command != "":
-		return fmt.Errorf("-datapath, --devices, --end-with-parent, --log-priority and --syslog are for running")
+		return phrase.Errorf("-datapath, --devices, --end-with-parent, --log-priority and --syslog are for running")
 	case o.datapath != "" && o.datapath != "kernel" && o.datapath != "none":
-		return fmt.Errorf("-datapath %q: want kernel or none", o.datapath)
+		return phrase.Errorf("-datapath %q: want kernel or none", o.datapath)
 	}
 	if o.dir == "" {
 		o.dir = "/etc/config"

@@ -4,14 +4,13 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/config/scripts"
+	"tunneldigger/src/files"
+	"tunneldigger/src/phrase"
 )
 
 // maxScript is the largest hook that is looked at, in bytes.
@@ -24,11 +23,11 @@ func (o *options) propose(c *config.Config) {
 	})
 	comment := func(text string) {
 		for _, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
-			fmt.Fprintln(o.out, strings.TrimSpace("# "+line))
+			phrase.Fprintln(o.out, strings.TrimSpace("# "+line))
 		}
 	}
 	if p.Bridge != nil {
-		fmt.Fprintln(o.out)
+		phrase.Fprintln(o.out)
 		comment("The hooks put tunnels into bridges. The broker can do that by itself, with this section:\n\n" + config.FormatBridge(p.Bridge))
 		if len(p.Spare) > 0 {
 			comment("\nThese hooks do nothing else, and are to be taken out of the section hooks then:\n" + p.Options())
@@ -42,7 +41,7 @@ func (o *options) propose(c *config.Config) {
 	}
 	title := "This of the hooks has not been carried over:\n"
 	if p.Bridge == nil {
-		fmt.Fprintln(o.out)
+		phrase.Fprintln(o.out)
 		title = "No bridge section is proposed for what the hooks do, as this could not be understood:\n"
 	} else {
 		title = "\n" + title
@@ -60,25 +59,21 @@ func readScript(path, from, home string) (string, error) {
 	}
 	var last error
 	for _, path := range paths {
-		info, err := os.Stat(path)
-		if err == nil && !info.Mode().IsRegular() {
+		info, err := files.Stat(path)
+		if err == nil && !info.IsFile() {
 			err = errors.New("no file")
 		}
-		if err == nil && info.Size() > maxScript {
+		if err == nil && info.Size > maxScript {
 			err = errors.New("too large")
 		}
-		if err != nil {
-			last = err
-			continue
+		text := ""
+		if err == nil {
+			text, err = files.ReadUpTo(path, maxScript)
 		}
-		f, err := os.Open(path)
-		if err != nil {
-			last = err
-			continue
+		if err == nil {
+			return text, nil
 		}
-		defer f.Close()
-		text, err := io.ReadAll(io.LimitReader(f, maxScript))
-		return string(text), err
+		last = err
 	}
 	if wrapped := errors.Unwrap(last); wrapped != nil {
 		last = wrapped // the path is said beside it

@@ -1,12 +1,14 @@
 package main
 
 import (
-	"fmt"
-	"io"
-	"os"
+	"math"
+
+	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/config/uci"
+	"tunneldigger/src/files"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/successor"
 	"tunneldigger/src/survive"
 )
@@ -18,14 +20,14 @@ func (o *options) prove() int {
 	if c == nil {
 		return o.fault(err)
 	}
-	state, err := io.ReadAll(os.Stdin)
+	state, err := files.ReadFrom(unix.Stdin, "standard input", math.MaxInt)
 	if err == nil {
 		err = successor.Prove(state, c, parseBefore, o.datapath != "none")
 	}
 	if err != nil {
 		return o.fault(err)
 	}
-	fmt.Fprintln(o.out, survive.ProofWord+version)
+	phrase.Fprintln(o.out, survive.ProofWord+version)
 	return exitFine
 }
 

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -15,6 +14,7 @@ import (
 
 	"tunneldigger/src/control"
 	"tunneldigger/src/live"
+	"tunneldigger/src/phrase"
 )
 
 // watchEvery is how often status --watch looks when nobody says otherwise.
@@ -61,14 +61,14 @@ func (s *screen) begin() error {
 	raw.Lflag &^= unix.ICANON | unix.ECHO
 	raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 0, 0
 	if err := unix.IoctlSetTermios(s.in, unix.TCSETS, &raw); err != nil {
-		return fmt.Errorf("the terminal: %w", err)
+		return phrase.Errorf("the terminal: %w", err)
 	}
-	fmt.Fprint(s.out, "\x1b[?1049h\x1b[?25l")
+	io.WriteString(s.out, "\x1b[?1049h\x1b[?25l")
 	return nil
 }
 
 func (s *screen) end() {
-	fmt.Fprint(s.out, "\x1b[?25h\x1b[?1049l")
+	io.WriteString(s.out, "\x1b[?25h\x1b[?1049l")
 	_ = unix.IoctlSetTermios(s.in, unix.TCSETS, s.saved)
 }
 
@@ -86,7 +86,7 @@ func (s *screen) show(lines []string) {
 		b.WriteString(line + "\x1b[K")
 	}
 	b.WriteString("\x1b[J")
-	fmt.Fprint(s.out, b.String())
+	io.WriteString(s.out, b.String())
 }
 
 // keys waits for keys, no longer than so long, and returns what was typed.
@@ -187,7 +187,7 @@ func (o *options) watch() int {
 			before, at = look, now
 		}
 		if s == nil {
-			if _, err := fmt.Fprintln(o.out, strings.Join(v.Lines(before), "\n")+"\n"); err != nil {
+			if _, err := phrase.Fprintln(o.out, strings.Join(v.Lines(before), "\n")+"\n"); err != nil {
 				return exitFine
 			}
 			select {
@@ -229,7 +229,7 @@ func (o *options) watch() int {
 func (o *options) look() (*live.Look, error) {
 	body, err := control.Call(o.socket, silence, "status", "json")
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.command, err)
+		return nil, phrase.Errorf("%s: %w", o.command, err)
 	}
 	return live.Parse(body)
 }
@@ -252,19 +252,19 @@ func (o *options) awaitDrained() int {
 		}
 		switch {
 		case s != nil:
-			fmt.Fprint(o.out, "\r"+text+"\x1b[K")
+			io.WriteString(o.out, "\r"+text+"\x1b[K")
 		case text != last:
-			fmt.Fprintln(o.out, text)
+			phrase.Fprintln(o.out, text)
 		}
 		last = text
 		if s != nil && (tunnels == 0 || !draining) {
-			fmt.Fprintln(o.out)
+			phrase.Fprintln(o.out)
 		}
 		switch {
 		case tunnels == 0:
 			return exitFine
 		case !draining:
-			return o.fault(fmt.Errorf("drain: the broker takes tunnels again: somebody ended draining"))
+			return o.fault(phrase.Errorf("drain: the broker takes tunnels again: somebody ended draining"))
 		}
 		time.Sleep(time.Second)
 	}

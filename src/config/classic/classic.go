@@ -15,10 +15,10 @@
 package classic
 
 import (
-	"fmt"
 	"strings"
 
 	"tunneldigger/src/config"
+	"tunneldigger/src/phrase"
 )
 
 // Parse reads a text, see [config.Build] for what it returns; name stands for the
@@ -49,7 +49,7 @@ func (s *scanner) fault(format string, args ...any) {
 
 // bear is fault where a start goes on, and says how.
 func (s *scanner) bear(start, format string, args ...any) {
-	s.src.Faults = append(s.src.Faults, config.Fault{File: s.src.File, Line: s.line, Text: fmt.Sprintf(format, args...), Start: start})
+	s.src.Faults = append(s.src.Faults, config.Fault{File: s.src.File, Line: s.line, Text: phrase.Sprintf(format, args...), Start: start})
 }
 
 func (s *scanner) scan(text string) {

@@ -5,10 +5,7 @@ package file
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +13,8 @@ import (
 	"tunneldigger/src/config"
 	"tunneldigger/src/config/classic"
 	"tunneldigger/src/config/uci"
+	"tunneldigger/src/files"
+	"tunneldigger/src/phrase"
 )
 
 const (
@@ -47,7 +46,7 @@ func Classic(path string) (*config.Config, error) {
 	if !filepath.IsAbs(path) {
 		here, err := unix.Getwd()
 		if err != nil {
-			return nil, fmt.Errorf("reading the configuration %s: the working directory: %w", path, err)
+			return nil, phrase.Errorf("reading the configuration %s: the working directory: %w", path, err)
 		}
 		whole = filepath.Join(here, path)
 	}
@@ -56,20 +55,15 @@ func Classic(path string) (*config.Config, error) {
 
 // read reads a whole file; advice is what to do where there is none.
 func read(path, advice string) ([]byte, error) {
-	f, err := os.Open(path)
+	text, err := files.ReadUpTo(path, MaxSize+1)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading the configuration: %w: %s", err, advice)
+		return nil, phrase.Errorf("reading the configuration: %w: %s", err, advice)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
+		return nil, phrase.Errorf("reading the configuration: %w", err)
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
-	if err == nil && len(text) > MaxSize {
-		err = fmt.Errorf("larger than %d bytes", MaxSize)
+	if len(text) > MaxSize {
+		return nil, phrase.Errorf("reading the configuration %s: larger than %d bytes", path, MaxSize)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration %s: %w", path, err)
-	}
-	return text, nil
+	return []byte(text), nil
 }

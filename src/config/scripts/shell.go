@@ -1,8 +1,8 @@
 package scripts
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tunneldigger/src/config"
@@ -167,7 +167,7 @@ func (c command) String() string {
 	if c.line == 0 {
 		return printable(c.path)
 	}
-	return printable(fmt.Sprintf("%s:%d: %s", c.path, c.line, c.text))
+	return printable(c.path + ":" + strconv.Itoa(c.line) + ": " + c.text)
 }
 
 func isName(s string) bool {

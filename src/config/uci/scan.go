@@ -1,10 +1,10 @@
 package uci
 
 import (
-	"fmt"
 	"strings"
 
 	"tunneldigger/src/config"
+	"tunneldigger/src/phrase"
 )
 
 // command is one command of a UCI file: config, option or list. The words are
@@ -49,7 +49,7 @@ func scan(file, text string) (commands []command, faults config.Faults) {
 	sections := 0
 	for n := 1; s.toCommand(); n++ {
 		if n > maxCommands {
-			fault(s.line, fmt.Sprintf("want at most %d commands", maxCommands))
+			fault(s.line, phrase.Sprintf("want at most %d commands", maxCommands))
 			break
 		}
 		if len(faults) == maxFaults {
@@ -73,7 +73,7 @@ func scan(file, text string) (commands []command, faults config.Faults) {
 			commands = append(commands, c)
 		case wrong != "" || c.keyword == "package":
 		case sections == 0:
-			fault(line, fmt.Sprintf("%s %s stands before the first section", c.keyword, config.Quote(c.name)))
+			fault(line, phrase.Sprintf("%s %s stands before the first section", c.keyword, config.Quote(c.name)))
 		default:
 			commands = append(commands, c)
 		}
@@ -105,24 +105,24 @@ func (s *scanner) command() (c command, wrong string) {
 		last = "the type of a section"
 	case "option", "list":
 	default:
-		return c, fmt.Sprintf("unknown keyword %s: want config, option or list", config.Quote(c.keyword))
+		return c, phrase.Sprintf("unknown keyword %s: want config, option or list", config.Quote(c.keyword))
 	}
 	if len(words) == 0 || words[0] == "" {
-		return c, fmt.Sprintf("%s: want %s after it", c.keyword, last)
+		return c, phrase.Sprintf("%s: want %s after it", c.keyword, last)
 	}
 	if len(words) > most {
-		return c, fmt.Sprintf("%s %s: nothing may follow %s, there is %s: are quotes missing?",
+		return c, phrase.Sprintf("%s %s: nothing may follow %s, there is %s: are quotes missing?",
 			c.keyword, config.Quote(words[0]), config.Quote(words[most-1]), config.Quote(words[most]))
 	}
 	if !allowed(c.keyword, words[0]) {
-		return c, fmt.Sprintf("%s %s: want letters, digits and '_' in %s", c.keyword, config.Quote(words[0]), last)
+		return c, phrase.Sprintf("%s %s: want letters, digits and '_' in %s", c.keyword, config.Quote(words[0]), last)
 	}
 	c.name = words[0]
 	if len(words) == 2 {
 		c.arg = words[1]
 	}
 	if c.keyword == "config" && c.arg != "" && !allowed("", c.arg) {
-		return c, fmt.Sprintf("config %s %s: want letters, digits and '_' in the name of a section",
+		return c, phrase.Sprintf("config %s %s: want letters, digits and '_' in the name of a section",
 			config.Quote(c.name), config.Quote(c.arg))
 	}
 	return c, ""
@@ -180,7 +180,7 @@ func (s *scanner) word() (word string, wrong string) {
 			for s.peek() != c {
 				switch q := s.peek(); {
 				case q == 0:
-					return "", fmt.Sprintf("a quote %c is opened here and never closed", c)
+					return "", "a quote " + string(c) + " is opened here and never closed"
 				case q == '\\' && c == '"':
 					s.next()
 					w = s.escaped(w)

@@ -1,9 +1,8 @@
 package uci
 
 import (
-	"fmt"
-
 	"tunneldigger/src/config"
+	"tunneldigger/src/phrase"
 )
 
 // source turns a text into what config.Build takes.
@@ -42,7 +41,7 @@ func (s *sections) open(c command) (wrong string) {
 	}
 	if in, again := s.named[c.arg]; again {
 		if was := s.list[in]; was.Type != c.name {
-			return fmt.Sprintf("%s %s: this name belongs to the %s section on line %d", c.name, config.Quote(c.arg), was.Type, was.Line)
+			return phrase.Sprintf("%s %s: this name belongs to the %s section on line %d", c.name, config.Quote(c.arg), was.Type, was.Line)
 		}
 		s.in = in
 		return ""

@@ -4,13 +4,13 @@ package carriers
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"tunneldigger/src/config"
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/datapath/kernel"
 	"tunneldigger/src/datapath/user"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/privilege"
 )
@@ -61,7 +61,7 @@ func (c *Carriers) OpenKernel() error {
 	if !c.up && c.lacks == nil {
 		c.lacks = c.Kernel.Open()
 		if errors.Is(c.lacks, privilege.ErrNetwork) {
-			c.lacks = fmt.Errorf("%w (and CAP_NET_BIND_SERVICE for ports below 1024)", c.lacks)
+			c.lacks = phrase.Errorf("%w (and CAP_NET_BIND_SERVICE for ports below 1024)", c.lacks)
 		}
 		c.up = c.lacks == nil
 	}
@@ -95,7 +95,7 @@ func (c *Carriers) Choose(b *config.Broker) (datapath.Path, error) {
 		return c.Kernel, err
 	}
 	if fault := user.Prove(); fault != nil {
-		return nil, fmt.Errorf("nothing can carry the frames: %w; and without the kernel: %w", err, fault)
+		return nil, phrase.Errorf("nothing can carry the frames: %w; and without the kernel: %w", err, fault)
 	}
 	return c.User, nil
 }

@@ -1,13 +1,13 @@
 package carriers
 
 import (
-	"fmt"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/listen"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/poll"
 	"tunneldigger/src/sock"
 )
@@ -46,7 +46,7 @@ func (c *Carriers) AdoptListener(p datapath.Path, fds []int, number uint32) (lis
 		return l, nil
 	}
 	if len(fds) != 1 {
-		return nil, fmt.Errorf("%d sockets, want one", len(fds))
+		return nil, phrase.Errorf("%d sockets, want one", len(fds))
 	}
 	l, err := sock.FromFD(fds[0])
 	if err != nil {

@@ -2,9 +2,9 @@ package kernel
 
 import (
 	"errors"
-	"fmt"
 
 	"tunneldigger/src/l2tp"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/privilege"
 )
 
@@ -14,7 +14,7 @@ func advise(err error) error {
 	case !privilege.Network():
 		return privilege.ErrNetwork
 	case errors.Is(err, l2tp.ErrNoL2TP), errors.Is(err, l2tp.ErrNoEthernet):
-		return fmt.Errorf("%w: install it (OpenWrt: kmod-l2tp and kmod-l2tp-eth; Fedora, RHEL: kernel-modules-extra, and take "+
+		return phrase.Errorf("%w: install it (OpenWrt: kmod-l2tp and kmod-l2tp-eth; Fedora, RHEL: kernel-modules-extra, and take "+
 			"l2tp_netlink and l2tp_eth off the blacklists in /etc/modprobe.d; Debian has it in the kernel package), "+
 			"or run it on a host instead of in a container", err)
 	}

@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -10,6 +9,7 @@ import (
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/l2tp"
 	"tunneldigger/src/link"
+	"tunneldigger/src/phrase"
 )
 
 // nap is how long a Maker waits between two tries.
@@ -61,7 +61,7 @@ func (m *Maker) Make(t Tunnel) (index int, err error) {
 		return m.tunnels.CreateTunnel(l2tp.Tunnel{ID: t.ID, PeerID: t.PeerID, FD: t.FD})
 	})
 	if errors.Is(err, unix.EEXIST) {
-		return 0, fmt.Errorf("%w: %w", datapath.ErrTunnelExists, err)
+		return 0, phrase.Errorf("%w: %w", datapath.ErrTunnelExists, err)
 	}
 	if err != nil {
 		return 0, err
@@ -74,7 +74,7 @@ func (m *Maker) Make(t Tunnel) (index int, err error) {
 		if _, fault := m.links.Find(t.Interface); fault == nil {
 			taken = datapath.ErrInterfaceExists
 		}
-		err = fmt.Errorf("%w: %w", taken, err)
+		err = phrase.Errorf("%w: %w", taken, err)
 	} else if err == nil {
 		index, err = m.links.Index(t.Interface)
 	}

@@ -1,10 +1,9 @@
 package kernel
 
 import (
-	"fmt"
-
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/link"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/shaper"
 )
 
@@ -34,7 +33,7 @@ func (p *Path) Create(r *datapath.Request) error {
 	// After a crash three hundred are tried while the kernel removes the ones before: what
 	// is made in vain then is to be removed, too, behind those.
 	if r.Again && p.Interfaces.Index(r.Interface) != 0 {
-		return fmt.Errorf("%w: %s", datapath.ErrInterfaceExists, r.Interface)
+		return phrase.Errorf("%w: %s", datapath.ErrInterfaceExists, r.Interface)
 	}
 	fd, err := p.Sockets.Open(r)
 	if err != nil {

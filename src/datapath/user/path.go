@@ -2,13 +2,13 @@ package user
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/forward"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/tap"
 )
 
@@ -78,7 +78,7 @@ func (p *Path) add(t *tunnel) {
 func (p *Path) Create(r *datapath.Request) error {
 	device, err := tap.Open(r.Interface)
 	if errors.Is(err, tap.ErrExists) {
-		return fmt.Errorf("%w: %w", datapath.ErrInterfaceExists, err)
+		return phrase.Errorf("%w: %w", datapath.ErrInterfaceExists, err)
 	}
 	if err != nil {
 		return err
