@@ -7,16 +7,16 @@
 package agent
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"time"
 
 	"tunneldigger/src/client"
+	"tunneldigger/src/clock"
 	"tunneldigger/src/hook"
 	"tunneldigger/src/logline"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/resolve"
 	"tunneldigger/src/wire"
 )
@@ -77,7 +77,6 @@ type Agent struct {
 	log     *logline.Logger
 	tunnels Datapath
 	machine *client.Machine
-	start   time.Time // that time is counted from
 	brokers []*broker
 	hooks   *hook.Runner
 
@@ -105,17 +104,17 @@ type arrival struct {
 // everything that is wrong with cfg.
 func New(cfg Config) (*Agent, error) {
 	a := &Agent{
-		cfg: cfg, log: cfg.Log, start: time.Now(),
+		cfg: cfg, log: cfg.Log,
 		arrived: make(chan arrival), over: make(chan struct{}), ended: make(chan struct{}, 1),
 	}
 	var faults []error
 	for i, text := range cfg.Brokers {
 		host, port, err := resolve.HostPort(text, 0)
 		if err == nil && port == 0 {
-			err = fmt.Errorf("%q: want host:port", text)
+			err = phrase.Errorf("%q: want host:port", text)
 		}
 		if err != nil {
-			faults = append(faults, fmt.Errorf("broker %w", err))
+			faults = append(faults, phrase.Errorf("broker %w", err))
 		}
 		a.brokers = append(a.brokers, &broker{index: i, name: text, host: host, port: port})
 	}
@@ -123,11 +122,11 @@ func New(cfg Config) (*Agent, error) {
 		faults = append(faults, errors.New("no broker: want one at least"))
 	}
 	if !wire.ValidUUID([]byte(cfg.Client.UUID)) {
-		faults = append(faults, fmt.Errorf("UUID %q: want 1 to %d printable characters without spaces, quotes or any of \\ $ ` ; & | < > /, "+
+		faults = append(faults, phrase.Errorf("UUID %q: want 1 to %d printable characters without spaces, quotes or any of \\ $ ` ; & | < > /, "+
 			"and no - in front", cfg.Client.UUID, wire.MaxValidUUID))
 	}
 	if !validName(cfg.Interface) {
-		faults = append(faults, fmt.Errorf("interface %q: want 1 to 15 characters without spaces, : or /", cfg.Interface))
+		faults = append(faults, phrase.Errorf("interface %q: want 1 to 15 characters without spaces, : or /", cfg.Interface))
 	}
 	if len(faults) != 0 {
 		return nil, errors.Join(faults...)
@@ -161,13 +160,18 @@ func validName(name string) bool {
 	return true
 }
 
-// Run works until ctx is done; then it tells the broker, runs the hooks, removes
+// Run works until stop is closed; then it tells the broker, runs the hooks, removes
 // the interface and returns the counters. It may be called once.
-func (a *Agent) Run(ctx context.Context, tunnels Datapath) client.Stats {
+func (a *Agent) Run(stop <-chan struct{}, tunnels Datapath) client.Stats {
 	a.tunnels = tunnels
 	a.handle(client.Event{Kind: client.Start})
-	stop := ctx.Done()
-	timer := time.NewTimer(0)
+	due := make(chan struct{}, 1) // not a time.Timer's channel, whose kind of a Time costs a router 50 kB of flash
+	timer := time.AfterFunc(0, func() {
+		select {
+		case due <- struct{}{}:
+		default:
+		}
+	})
 	defer timer.Stop()
 	for !a.exit {
 		timer.Reset(a.wait())
@@ -176,7 +180,7 @@ func (a *Agent) Run(ctx context.Context, tunnels Datapath) client.Stats {
 			a.take(in)
 		case <-a.ended:
 			a.hooksEnded()
-		case <-timer.C:
+		case <-due:
 			a.check()
 			a.handle(client.Event{})
 		case <-stop:
@@ -191,15 +195,13 @@ func (a *Agent) Run(ctx context.Context, tunnels Datapath) client.Stats {
 	return a.machine.Stats()
 }
 
-func (a *Agent) now() time.Duration { return time.Since(a.start) }
-
 // wait is how long the loop may sleep.
 func (a *Agent) wait() time.Duration {
 	due := a.machine.Due()
 	if _, _, _, standing := a.machine.Tunnel(); standing {
-		due = min(due, a.now()+checkEvery)
+		due = min(due, clock.Now()+checkEvery)
 	}
-	return max(due-a.now(), 0)
+	return max(due-clock.Now(), 0)
 }
 
 // check notices that somebody else removed the interface.
@@ -239,7 +241,7 @@ func (a *Agent) handle(ev client.Event) {
 	for len(a.pending) > 0 && !a.exit {
 		ev := a.pending[0]
 		a.pending = a.pending[1:]
-		a.effects = a.machine.Handle(a.now(), ev, a.effects[:0])
+		a.effects = a.machine.Handle(clock.Now(), ev, a.effects[:0])
 		for i := range a.effects {
 			a.carryOut(&a.effects[i])
 		}

@@ -52,7 +52,7 @@ func start(t *testing.T, c Config, d Datapath) (stop func() client.Stats) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan client.Stats, 1)
-	go func() { done <- a.Run(ctx, d) }()
+	go func() { done <- a.Run(ctx.Done(), d) }()
 	stop = sync.OnceValue(func() client.Stats {
 		cancel()
 		return <-done

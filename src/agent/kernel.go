@@ -2,7 +2,6 @@ package agent
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"tunneldigger/src/datapath"
 	"tunneldigger/src/datapath/kernel"
 	"tunneldigger/src/link"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/wire"
 )
 
@@ -58,9 +58,9 @@ func (k *Kernel) Create(t client.Tunnel, fd, mtu int) error {
 	})
 	switch {
 	case errors.Is(err, datapath.ErrTunnelExists):
-		return fmt.Errorf("tunnel ID %d is in use on this machine: choose another with -t: %w", t.ID, err)
+		return phrase.Errorf("tunnel ID %d is in use on this machine: choose another with -t: %w", t.ID, err)
 	case errors.Is(err, datapath.ErrInterfaceExists), errors.Is(err, datapath.ErrSessionExists):
-		return fmt.Errorf("interface %s exists: choose another with -i: %w", k.name, err)
+		return phrase.Errorf("interface %s exists: choose another with -i: %w", k.name, err)
 	case err != nil:
 		return err
 	}
@@ -90,7 +90,7 @@ func (k *Kernel) Delete() error {
 	}
 	for deadline := time.Now().Add(removal); index != 0 && k.is(index); {
 		if time.Now().After(deadline) {
-			return fmt.Errorf("interface %s does not go", k.name)
+			return phrase.Errorf("interface %s does not go", k.name)
 		}
 		time.Sleep(nap)
 	}

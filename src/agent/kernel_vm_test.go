@@ -181,7 +181,7 @@ func startHere(t *testing.T, c Config, k *Kernel, here func()) (stop func() clie
 	done := make(chan client.Stats, 1)
 	go func() {
 		here()
-		done <- a.Run(ctx, k)
+		done <- a.Run(ctx.Done(), k)
 	}()
 	stop = sync.OnceValue(func() client.Stats {
 		cancel()

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"os"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"tunneldigger/src/client"
 	"tunneldigger/src/forward"
 	"tunneldigger/src/logline"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/resolve"
 )
 
@@ -96,7 +96,7 @@ func dial(local netip.Addr, peer netip.AddrPort, device string) (*socket, error)
 	}
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_UDP)
 	if err != nil {
-		return nil, fmt.Errorf("make a socket: %w", err)
+		return nil, phrase.Errorf("make a socket: %w", err)
 	}
 	if err := prepare(fd, level, option, probe, local, peer, device); err != nil {
 		unix.Close(fd)
@@ -110,23 +110,23 @@ func dial(local netip.Addr, peer netip.AddrPort, device string) (*socket, error)
 
 func prepare(fd, level, option, probe int, local netip.Addr, peer netip.AddrPort, device string) error {
 	if err := unix.SetsockoptInt(fd, level, option, probe); err != nil {
-		return fmt.Errorf("turn path MTU discovery on: %w", err)
+		return phrase.Errorf("turn path MTU discovery on: %w", err)
 	}
 	if device != "" {
 		if err := unix.BindToDevice(fd, device); err != nil {
-			return fmt.Errorf("bind to device %s: %w", device, err)
+			return phrase.Errorf("bind to device %s: %w", device, err)
 		}
 	}
 	if local.IsValid() {
 		if local.Unmap().Is4() != peer.Addr().Is4() {
-			return fmt.Errorf("reach %s from %s: %w", peer.Addr(), local, unix.EAFNOSUPPORT)
+			return phrase.Errorf("reach %s from %s: %w", peer.Addr(), local, unix.EAFNOSUPPORT)
 		}
 		if err := unix.Bind(fd, sockaddr(netip.AddrPortFrom(local.Unmap(), 0))); err != nil {
-			return fmt.Errorf("bind to %s: %w", local, err)
+			return phrase.Errorf("bind to %s: %w", local, err)
 		}
 	}
 	if err := unix.Connect(fd, sockaddr(peer)); err != nil {
-		return fmt.Errorf("connect to %s: %w", peer, err)
+		return phrase.Errorf("connect to %s: %w", peer, err)
 	}
 	return nil
 }

@@ -2,9 +2,9 @@ package agent
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"runtime"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,6 +12,7 @@ import (
 	"tunneldigger/src/client"
 	"tunneldigger/src/forward"
 	"tunneldigger/src/link"
+	"tunneldigger/src/phrase"
 	"tunneldigger/src/tap"
 	"tunneldigger/src/wire"
 )
@@ -90,7 +91,7 @@ func (u *User) Deliver(f func(data []byte)) { u.deliver = f }
 func (u *User) Create(t client.Tunnel, fd, mtu int) error {
 	device, err := u.open()
 	if errors.Is(err, tap.ErrExists) {
-		return fmt.Errorf("choose another name with -i: %w", err)
+		return phrase.Errorf("choose another name with -i: %w", err)
 	}
 	if err != nil {
 		return err
@@ -119,7 +120,7 @@ func (u *User) open() (d tap.Device, err error) {
 func (u *User) start(t client.Tunnel, fd, mtu int, device tap.Device) (err error) {
 	sa, err := unix.Getpeername(fd)
 	if err != nil {
-		return fmt.Errorf("find the broker's address: %w", err)
+		return phrase.Errorf("find the broker's address: %w", err)
 	}
 	peer := addrPort(sa)
 	if u.index, err = u.link.Index(u.name); err != nil {
@@ -127,7 +128,7 @@ func (u *User) start(t client.Tunnel, fd, mtu int, device tap.Device) (err error
 	}
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("copy a descriptor: %w", err)
+		return phrase.Errorf("copy a descriptor: %w", err)
 	}
 	if u.listener, err = u.engine.AdoptListener([]int{own}); err != nil {
 		return err
@@ -156,7 +157,7 @@ func addrPort(sa unix.Sockaddr) netip.AddrPort {
 	case *unix.SockaddrInet6:
 		addr := netip.AddrFrom16(sa.Addr).Unmap()
 		if sa.ZoneId != 0 && addr.IsLinkLocalUnicast() {
-			addr = addr.WithZone(fmt.Sprint(sa.ZoneId))
+			addr = addr.WithZone(strconv.FormatUint(uint64(sa.ZoneId), 10))
 		}
 		return netip.AddrPortFrom(addr, uint16(sa.Port))
 	}
@@ -179,7 +180,7 @@ func (u *User) Delete() error {
 	u.index = 0
 	for deadline := time.Now().Add(removal); index != 0 && u.is(index); time.Sleep(nap) {
 		if time.Now().After(deadline) {
-			return fmt.Errorf("interface %s does not go", u.name)
+			return phrase.Errorf("interface %s does not go", u.name)
 		}
 	}
 	return nil

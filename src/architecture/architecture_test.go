@@ -76,7 +76,7 @@ func TestFaultsAreFound(t *testing.T) {
 		{"what costs as much", map[string]string{
 			"src/hook/hook.go":    doc + "package hook\nimport \"os\"\nimport \"time\"\nvar _, _ = os.Stat, time.After\nvar _ struct {\nx, y time.Time\n}\n",
 			"src/hook/servers.go": "//go:build !router\n\npackage hook\nimport \"os\"\nvar _ = os.ReadFile\n",
-			"src/agent/agent.go":  doc + "package agent\nimport \"os\"\nimport \"fmt\"\nvar _, _ = os.Stat, fmt.Sprint\n",
+			"src/web/web.go":      doc + "package web\nimport \"os\"\nimport \"fmt\"\nvar _, _ = os.Stat, fmt.Sprint\n",
 		}, []string{
 			"src/hook/hook.go:5: os.Stat costs more of a router's flash than it is worth",
 			"src/hook/hook.go:5: time.After costs more of a router's flash than it is worth",

@@ -7,6 +7,7 @@ package files
 import (
 	"io/fs"
 	"math"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -89,6 +90,18 @@ func (i *Info) Permissions() uint32 { return i.Mode & 0o777 }
 func IsLink(path string) bool {
 	var stat unix.Stat_t
 	return unix.Lstat(path, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFLNK
+}
+
+// Absolute gives a path as it is from the root, made clean.
+func Absolute(path string) (string, error) {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path), nil
+	}
+	here, err := unix.Getwd()
+	if err != nil {
+		return "", &fs.PathError{Op: "find the working directory of", Path: path, Err: err}
+	}
+	return filepath.Join(here, path), nil
 }
 
 func open(path string) (int, error) {

@@ -75,6 +75,18 @@ func TestRead(t *testing.T) {
 	}
 }
 
+func TestAbsolute(t *testing.T) {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{"/a/../b/": "/b", "/": "/", "x": here + "/x", "./x/../y": here + "/y", "": here} {
+		if got, err := Absolute(path); got != want || err != nil {
+			t.Errorf("%q: got %q, %v, want %q", path, got, err, want)
+		}
+	}
+}
+
 // From where it stands, to the end; and as much as a pipe gives bit by bit.
 func TestReadFrom(t *testing.T) {
 	from, to, err := os.Pipe()

@@ -109,15 +109,12 @@ func examine(path string, depth int) error {
 
 // reachable goes along the folders of a path, as they are without links.
 func reachable(path string) error {
-	if !filepath.IsAbs(path) {
-		here, err := unix.Getwd()
-		if err != nil {
-			return phrase.Errorf("%s: the working directory: %w", path, err)
-		}
-		path = filepath.Join(here, path)
+	path, err := files.Absolute(path)
+	if err != nil {
+		return err
 	}
 	folder := "/"
-	for _, name := range strings.Split(filepath.Dir(filepath.Clean(path)), "/") {
+	for _, name := range strings.Split(filepath.Dir(path), "/") {
 		folder = filepath.Join(folder, name)
 		info, err := files.Stat(folder)
 		switch {

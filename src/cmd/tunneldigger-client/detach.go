@@ -1,9 +1,11 @@
 package main
 
 import (
-	"fmt"
+	"golang.org/x/sys/unix"
 	"os"
 	"syscall"
+
+	"tunneldigger/src/phrase"
 )
 
 // detachedEnv tells the program that it is the one in the background.
@@ -14,22 +16,22 @@ const detachedEnv = "TUNNELDIGGER_CLIENT_DETACHED"
 func detach(args []string) error {
 	self, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("go to the background: %w", err)
+		return phrase.Errorf("go to the background: %w", err)
 	}
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("go to the background: %w", err)
+		return phrase.Errorf("go to the background: open %s: %w", os.DevNull, err)
 	}
-	defer null.Close()
-	p, err := os.StartProcess(self, append([]string{self}, args...), &os.ProcAttr{
+	defer unix.Close(null)
+	_, err = syscall.ForkExec(self, append([]string{self}, args...), &syscall.ProcAttr{
 		Env:   append(os.Environ(), detachedEnv+"=1"),
-		Files: []*os.File{null, null, null},
+		Files: []uintptr{uintptr(null), uintptr(null), uintptr(null)},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
-		return fmt.Errorf("go to the background: %w", err)
+		return phrase.Errorf("go to the background: start %s: %w", self, err)
 	}
-	return p.Release()
+	return nil
 }
 
 func pidfile(iface string) string { return "/var/run/tunneldigger-client." + iface + ".pid" }

@@ -4,17 +4,17 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/agent"
 	"tunneldigger/src/logline"
+	"tunneldigger/src/phrase"
 )
 
 var version = "unknown" // set when it is linked
@@ -60,10 +60,10 @@ func run(args []string, out, errs io.Writer) int {
 	case err != nil:
 		return wrong(errs, err)
 	case o.help:
-		fmt.Fprint(out, usage)
+		io.WriteString(out, usage)
 		return exitFine
 	case o.version:
-		fmt.Fprintln(out, "tunneldigger-client", version)
+		phrase.Fprintln(out, "tunneldigger-client", version)
 		return exitFine
 	}
 	detached := os.Getenv(detachedEnv) != ""
@@ -88,14 +88,18 @@ func run(args []string, out, errs io.Writer) int {
 	}
 	if detached {
 		path := pidfile(o.config.Interface)
-		if err := os.WriteFile(path, fmt.Appendln(nil, os.Getpid()), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
 			o.config.Log.Warn("write the process number", "error", err)
 		}
 		defer os.Remove(path)
 	}
-	ctx, cancel := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
-	defer cancel()
-	a.Run(ctx, path)
+	signals, stop := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
+	go func() {
+		<-signals
+		close(stop)
+	}()
+	a.Run(stop, path)
 	return exitFine
 }
 
@@ -121,7 +125,7 @@ func (o *options) open() (datapath, error) {
 	}
 	user, fault := openUser(log, name)
 	if fault != nil {
-		return nil, fmt.Errorf("no data path: %w; and %w", err, fault)
+		return nil, phrase.Errorf("no data path: %w; and %w", err, fault)
 	}
 	log.Warn("with the kernel it would be faster", "error", strings.ReplaceAll(err.Error(), "\n", "; "))
 	return user, nil
@@ -138,13 +142,13 @@ func openUser(log *logline.Logger, name string) (datapath, error) {
 
 func wrong(errs io.Writer, err error) int {
 	for _, line := range strings.Split(err.Error(), "\n") {
-		fmt.Fprintf(errs, "tunneldigger-client: %s\n", line)
+		phrase.Fprintf(errs, "tunneldigger-client: %s\n", line)
 	}
-	fmt.Fprintln(errs, "tunneldigger-client: see tunneldigger-client --help")
+	phrase.Fprintln(errs, "tunneldigger-client: see tunneldigger-client --help")
 	return exitUsage
 }
 
 func failed(errs io.Writer, err error) int {
-	fmt.Fprintf(errs, "tunneldigger-client: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+	phrase.Fprintf(errs, "tunneldigger-client: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 	return exitFault
 }

@@ -1,14 +1,14 @@
 package main
 
 import (
-	"fmt"
 	"net/netip"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"tunneldigger/src/agent"
 	"tunneldigger/src/client"
+	"tunneldigger/src/files"
+	"tunneldigger/src/phrase"
 )
 
 // options are what the command line says.
@@ -55,13 +55,13 @@ func parse(args []string) (o options, err error) {
 				value, args = args[0], args[1:]
 			}
 			if value != pathAuto && value != pathKernel && value != pathUser {
-				err = fmt.Errorf("--datapath %q: want auto, kernel or user", value)
+				err = phrase.Errorf("--datapath %q: want auto, kernel or user", value)
 			}
 			o.datapath = value
 			continue
 		}
 		if len(word) < 2 || word[0] != '-' || word[1] == '-' {
-			return o, fmt.Errorf("unknown option %q", word)
+			return o, phrase.Errorf("unknown option %q", word)
 		}
 		for letters := word[1:]; letters != "" && err == nil; {
 			letter := letters[:1]
@@ -72,7 +72,7 @@ func parse(args []string) (o options, err error) {
 			}
 			if letters == "" {
 				if len(args) == 0 {
-					return o, fmt.Errorf("-%s: want a value", letter)
+					return o, phrase.Errorf("-%s: want a value", letter)
 				}
 				letters, args = args[0], args[1:]
 			}
@@ -96,7 +96,7 @@ func (o *options) flag(letter string) error {
 	case "h":
 		o.help = true
 	default:
-		return fmt.Errorf("unknown option -%s", letter)
+		return phrase.Errorf("unknown option -%s", letter)
 	}
 	return nil
 }
@@ -114,13 +114,13 @@ func (o *options) value(letter, value string) (err error) {
 		c.Device = value
 	case "l":
 		if c.Local, err = netip.ParseAddr(value); err != nil {
-			return fmt.Errorf("-l %q: want an IPv4 or IPv6 address", value)
+			return phrase.Errorf("-l %q: want an IPv4 or IPv6 address", value)
 		}
 		if c.Local.IsUnspecified() {
 			c.Local = netip.Addr{} // what the reference client has for "any"
 		}
 	case "s":
-		c.Hook, err = filepath.Abs(value)
+		c.Hook, err = files.Absolute(value)
 	case "t":
 		c.Client.TunnelID, err = number(letter, value, 1)
 	case "L":
@@ -132,7 +132,7 @@ func (o *options) value(letter, value string) (err error) {
 func number(letter, value string, least uint32) (uint32, error) {
 	n, err := strconv.ParseUint(value, 10, 32)
 	if err != nil || uint32(n) < least {
-		return 0, fmt.Errorf("-%s %q: want a number from %d to 4294967295", letter, value, least)
+		return 0, phrase.Errorf("-%s %q: want a number from %d to 4294967295", letter, value, least)
 	}
 	return uint32(n), nil
 }

@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"tunneldigger/src/config"
 	"tunneldigger/src/config/classic"
 	"tunneldigger/src/config/uci"
@@ -42,13 +40,9 @@ func Classic(path string) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole := path
-	if !filepath.IsAbs(path) {
-		here, err := unix.Getwd()
-		if err != nil {
-			return nil, phrase.Errorf("reading the configuration %s: the working directory: %w", path, err)
-		}
-		whole = filepath.Join(here, path)
+	whole, err := files.Absolute(path)
+	if err != nil {
+		return nil, phrase.Errorf("reading the configuration: %w", err)
 	}
 	return classic.Parse(path, filepath.Dir(whole), text)
 }
