@@ -28,6 +28,7 @@ type Hooks struct {
 	config   *config.Hooks
 	verifier *gate.Verifier
 	name     func(section int) string
+	held     bool // see Hold
 	results  []Result
 }
 
@@ -52,11 +53,16 @@ func New(c *config.Hooks, log *logline.Logger, notify func(), name func(section 
 // Hold has no program start, as long as there is something more urgent for the processors, or again as
 // many as are configured.
 func (h *Hooks) Hold(on bool) {
-	places := 0
-	if !on {
-		places = resources.Hooks(h.config.Parallel)
+	h.held = on
+	h.place(resources.Hooks(h.config.Parallel))
+}
+
+// place lets so many programs run, unless they are held.
+func (h *Hooks) place(most int) {
+	if h.held {
+		most = 0
 	}
-	h.SetLimit(places)
+	h.SetLimit(most)
 }
 
 // Run carries out a hook effect of a section. The Results are good until the next call, as

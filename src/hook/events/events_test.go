@@ -141,6 +141,9 @@ func TestHold(t *testing.T) {
 	if w.Running() != 0 || w.Waiting() != 1 {
 		t.Errorf("%d run, %d wait", w.Running(), w.Waiting())
 	}
+	if w.Reload(w.config); w.Running() != 0 || w.Waiting() != 1 {
+		t.Errorf("after a reload %d run, %d wait", w.Running(), w.Waiting())
+	}
 	w.Hold(false)
 	w.is(w.done(1)[0], 3, config.EventSessionUp, 100, 100, false)
 }

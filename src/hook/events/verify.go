@@ -43,7 +43,7 @@ func (h *Hooks) Refuse() { h.verifier.Stop() }
 func (h *Hooks) Reload(c *config.Hooks) {
 	h.config = c
 	places := resources.Hooks(c.Parallel)
-	h.SetLimit(places)
+	h.place(places)
 	for _, key := range h.verifier.Reload(places/2, c) {
 		h.Cancel(key)
 	}
