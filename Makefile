@@ -36,7 +36,7 @@ NEED    := src/test/e2e/vm/need
 VM      := src/test/e2e/vm/run
 COMMANDS := tunneldigger-broker tunneldigger-client
 
-# Size budget in bytes: the stripped program for routers of 32 bits, and, where flash counts most (mips, mipsle), the same as gzip -9 packs it (as an .ipk
+# Size budget in bytes: the stripped program on mips, mipsle and arm, and, where flash counts most (mips, mipsle), the same as gzip -9 packs it (as an .ipk
 # from OpenWrt's SDK does).
 # src/README.md says what they consist of, and what costs how much.
 SIZE_RAW    := 3500000

@@ -48,9 +48,9 @@ func TestExamples(t *testing.T) {
 			case i%2 == 0:
 				continue
 			case strings.Contains("\n"+block, "\nconfig "):
-				c, err = uci.Parse(path, []byte(block))
+				c, err = uci.Parse(path, block)
 			case strings.HasPrefix(block, "[broker]"):
-				c, err = classic.Parse(path, "/srv", []byte(block))
+				c, err = classic.Parse(path, "/srv", block)
 			default:
 				continue
 			}

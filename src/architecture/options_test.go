@@ -70,7 +70,7 @@ func (r row) parse(value string) (*config.Config, error) {
 			text += fmt.Sprintf("\toption %s '%s'\n", r.name, value)
 		}
 	}
-	return uci.Parse("text", []byte(text))
+	return uci.Parse("text", text)
 }
 
 func (r row) formatted(value string) (string, error) {

@@ -15,7 +15,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -46,6 +45,8 @@ func TestPhrasesFinds(t *testing.T) {
 		`phrase.Sprintf("%02d", 1)`:                                `%0 is no verb`,
 		`phrase.Sprintf("%s")`:                                     `1 verbs, 0 values`,
 		`phrase.Sprintf("100%% of", 1)`:                            `0 verbs, 1 values`,
+		`phrase.Sprintf("%q", 65)`:                                 `%q has a int`,
+		`args := []any{"key", 1}; args[1] = 1.5`:                   `float64 becomes no text`,
 		`phrase.Errorf("%w", "x")`:                                 `%w has a string`,
 		`f := "a"; f += "b"; phrase.Sprintf(f)`:                    `a format that is no constant`,
 		`log{}.Info("x", "key", []int{1})`:                         `[]int becomes no text`,
@@ -62,7 +63,7 @@ func TestPhrasesFinds(t *testing.T) {
 	}
 }
 
-// phrases lists the faults in calls that make text, in packages that import src/phrase, as they are with these build tags.
+// phrases lists the faults in calls that make text, in packages that may get to a router, as they are with these build tags.
 func phrases(t *testing.T, root, tags string) (faults []string) {
 	t.Helper()
 	list := exec.Command("go", "list", "-export", "-deps", "-tags", tags, "-json=ImportPath,Dir,GoFiles,Imports,Export", "./src/...")
@@ -89,7 +90,7 @@ func phrases(t *testing.T, root, tags string) (faults []string) {
 	set := token.NewFileSet()
 	imported := importer.ForCompiler(set, "gc", func(path string) (io.ReadCloser, error) { return os.Open(packages[path].Export) })
 	for path, p := range packages {
-		if !strings.HasPrefix(path, module) || !slices.Contains(p.Imports, module+"src/phrase") {
+		if name, ours := strings.CutPrefix(path, module+"src/"); !ours || routerless(name) || name == "phrase" {
 			continue
 		}
 		var files []*ast.File
@@ -126,6 +127,12 @@ func (s speech) look(n ast.Node) bool {
 	case *ast.CompositeLit:
 		if isAnys(s.info.TypeOf(n)) {
 			s.values(n.Elts)
+		}
+	case *ast.AssignStmt:
+		for i, left := range n.Lhs {
+			if index, ok := left.(*ast.IndexExpr); ok && isAnys(s.info.TypeOf(index.X)) && len(n.Lhs) == len(n.Rhs) {
+				s.values(n.Rhs[i : i+1])
+			}
 		}
 	case *ast.CallExpr:
 		s.call(n)
@@ -179,7 +186,8 @@ func (s speech) format(at token.Pos, format string, values []ast.Expr) {
 	for i, verb := range verbs {
 		of := s.info.TypeOf(values[i])
 		basic, _ := of.(*types.Basic)
-		if verb == 'd' && (basic == nil || basic.Info()&types.IsInteger == 0) || verb == 'w' && !types.Implements(of, errorType) {
+		number := basic != nil && basic.Info()&types.IsInteger != 0
+		if verb == 'd' && !number || verb == 'q' && number || verb == 'w' && !types.Implements(of, errorType) {
 			s.add(at, "%%%c has a %s", verb, of)
 		}
 	}
@@ -203,7 +211,7 @@ var (
 		types.NewTuple(types.NewVar(token.NoPos, nil, "", types.Typ[types.String])), false))}, nil).Complete()
 )
 
-// sayable reports whether phrase.Append knows a type. A pointer with a String method may be nil, which would be a fault; an error is looked at before.
+// sayable reports whether phrase.Append knows a type. A pointer with a String or Error method may be nil, which would be a fault.
 func sayable(of types.Type) bool {
 	switch of := types.Unalias(of).(type) {
 	case *types.Basic:
@@ -212,7 +220,7 @@ func sayable(of types.Type) bool {
 		element, basic := types.Unalias(of.Elem()).(*types.Basic)
 		return basic && (element.Kind() == types.String || element.Kind() == types.Byte)
 	case *types.Pointer:
-		return types.Implements(of, errorType)
+		return false
 	default:
 		return types.Implements(of, errorType) || types.Implements(of, stringType)
 	}

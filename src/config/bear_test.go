@@ -122,9 +122,9 @@ func TestStart(t *testing.T) {
 	} {
 		parse := func(text string) (*config.Config, error) {
 			if strings.HasPrefix(text, "[") || strings.HasPrefix(text, "\n[") {
-				return classic.Parse("f", "/srv/td", []byte(text))
+				return classic.Parse("f", "/srv/td", text)
 			}
-			return uci.Parse("f", []byte(text))
+			return uci.Parse("f", text)
 		}
 		cfg, err := parse(test.text)
 		if cfg == nil {
@@ -155,7 +155,7 @@ func TestStart(t *testing.T) {
 			t.Errorf("%s: %q is in\n%s", test.name, test.hasNot, text)
 		}
 		// What it starts with is right, and so an upgrade carries it over.
-		again, err := uci.Parse("g", []byte(text))
+		again, err := uci.Parse("g", text)
 		if err != nil || len(config.Differences(cfg, again)) > 0 {
 			t.Errorf("%s: written and read again: %v, %v", test.name, err, config.Differences(cfg, again))
 		}
@@ -191,9 +191,9 @@ func TestStops(t *testing.T) {
 	} {
 		parse := uci.Parse
 		if strings.HasPrefix(test.text, "[") || !strings.HasPrefix(test.text, "config") {
-			parse = func(name string, text []byte) (*config.Config, error) { return classic.Parse(name, "/srv", text) }
+			parse = func(name, text string) (*config.Config, error) { return classic.Parse(name, "/srv", text) }
 		}
-		cfg, err := parse("f", []byte(test.text))
+		cfg, err := parse("f", test.text)
 		faults, _ := err.(config.Faults)
 		if cfg != nil || !faults.Stop() || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %+v, %v, want %q", test.name, cfg, err, test.want)
@@ -233,7 +233,7 @@ func TestResolve(t *testing.T) {
 		{"two of one name", "config broker a\n\tlist address a\n" + second + "\tlist address 192.0.2.7\n\tlist address a\n", "[192.0.2.1] [192.0.2.7]",
 			"f: broker 'b': address 'a': broker 'a' listens on 192.0.2.1, too: want another port or address (a start leaves it out)"},
 	} {
-		cfg, err := uci.Parse("f", []byte(test.text))
+		cfg, err := uci.Parse("f", test.text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -278,7 +278,7 @@ func TestBothFamilies(t *testing.T) {
 		{"config broker a\n\tlist address ::\nconfig broker b\n\tlist address 0.0.0.0\n\toption tunnel_id_base 5000\n", "::"},
 		{"config broker a\n\tlist address ::\nconfig broker b\n\tlist address 0.0.0.0\n\toption port 54\n\toption tunnel_id_base 5000\n", ":: 0.0.0.0"},
 	} {
-		cfg, err := uci.Parse("f", []byte(test.text))
+		cfg, err := uci.Parse("f", test.text)
 		if err != nil {
 			t.Fatal(err)
 		}

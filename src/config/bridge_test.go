@@ -37,7 +37,7 @@ config client 'last'
 `
 
 func TestOwnBridges(t *testing.T) {
-	cfg, err := uci.Parse("f", []byte(ownBridges))
+	cfg, err := uci.Parse("f", ownBridges)
 	if err != nil || cfg.Notices != nil {
 		t.Fatal(err, cfg)
 	}
@@ -54,11 +54,11 @@ func TestOwnBridges(t *testing.T) {
 	if got := cfg.Bridges[0].Device(1446) + " " + cfg.Bridges[1].Device(1446); got != "digger1446 br-rest" {
 		t.Errorf("devices %s", got)
 	}
-	again, err := uci.Parse("g", []byte(config.FormatUCI(cfg)))
+	again, err := uci.Parse("g", config.FormatUCI(cfg))
 	if err != nil || !reflect.DeepEqual(again, cfg) {
 		t.Errorf("written and read again: %+v, %v\nwant %+v", again, err, cfg)
 	}
-	other, err := uci.Parse("f", []byte(strings.NewReplacer("'900'", "'901'", "'17'", "'18'", "2001:db8::1", "2001:db8::2").Replace(ownBridges)))
+	other, err := uci.Parse("f", strings.NewReplacer("'900'", "'901'", "'17'", "'18'", "2001:db8::1", "2001:db8::2").Replace(ownBridges))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestOwnBridgeFaults(t *testing.T) {
 		{client + "\toption bridge mesh\nconfig bridge mseh\n\toption interface b", "f:4: client 'client0': bridge 'mesh': want the name of a bridge section, did you mean 'mseh'?"},
 		{"config broker\nconfig client\n\toption uuid 'a b'", "f:3: client 'client0': uuid 'a b': want a UUID that clients can have: "},
 	} {
-		cfg, err := uci.Parse("f", []byte(c.text))
+		cfg, err := uci.Parse("f", c.text)
 		if got := fmt.Sprint(err); cfg != nil && !strings.Contains(c.want, "%m") || got != c.want && !(strings.HasSuffix(c.want, ": ") && strings.HasPrefix(got, c.want)) {
 			t.Errorf("%q:\ngot  %v, %v\nwant %s", c.text, cfg, err, c.want)
 		}
@@ -112,7 +112,7 @@ func TestManyClients(t *testing.T) {
 	for i := range many {
 		fmt.Fprintf(&text, "config client\n\toption uuid node-%d\n\toption tunnel_id %d\n\toption bandwidth_down 1000\n\toption bridge mesh\n", i, i+1)
 	}
-	cfg, err := uci.Parse("f", []byte(text.String()))
+	cfg, err := uci.Parse("f", text.String())
 	if err != nil || len(cfg.Clients) != many || cfg.Clients[many-1].TunnelID != many {
 		t.Fatalf("%v, %d clients", err, len(cfg.Clients))
 	}

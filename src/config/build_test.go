@@ -16,7 +16,7 @@ import (
 // one gives the only broker of a UCI file with these option lines.
 func one(t *testing.T, lines string) config.Broker {
 	t.Helper()
-	cfg, err := uci.Parse("f", []byte("config broker 'wan'\n"+lines+"\n"))
+	cfg, err := uci.Parse("f", "config broker 'wan'\n"+lines+"\n")
 	if err != nil {
 		t.Fatalf("%s: %v", lines, err)
 	}
@@ -36,17 +36,17 @@ func TestDefaults(t *testing.T) {
 		Hooks:   config.Hooks{VerifyCache: time.Minute, Timeout: 30 * time.Second},
 		Log:     config.Log{Level: config.Info},
 	}
-	got, err := uci.Parse("f", []byte("config broker"))
+	got, err := uci.Parse("f", "config broker")
 	if err != nil || !reflect.DeepEqual(*got, want) {
 		t.Errorf("UCI: got %+v, %v\nwant %+v", got, err, want)
 	}
 	// The reference broker waits 120 s and has no option for it.
 	want.Brokers[0].Name, want.Brokers[0].TunnelTimeout = "broker", 120*time.Second
-	got, err = classic.Parse("f", "/srv", []byte("[broker]"))
+	got, err = classic.Parse("f", "/srv", "[broker]")
 	if err != nil || !reflect.DeepEqual(*got, want) {
 		t.Errorf("classic: got %+v, %v\nwant %+v", got, err, want)
 	}
-	got, err = uci.Parse("f", nil)
+	got, err = uci.Parse("f", "")
 	if err != nil || got.Brokers != nil {
 		t.Errorf("empty file: got %+v, %v, want no broker and no fault", got, err)
 	}
@@ -126,7 +126,7 @@ func TestBrokerOptions(t *testing.T) {
 			}
 		}
 		for _, value := range c.bad {
-			_, err := uci.Parse("f", []byte("config broker 'wan'\n\n\toption "+c.option+" \""+value+"\"\n"))
+			_, err := uci.Parse("f", "config broker 'wan'\n\n\toption "+c.option+" \""+value+"\"\n")
 			want := "f:3: broker 'wan': " + c.option + " " + config.Quote(strings.TrimSpace(value)) + ": want " + c.want
 			if first, _, _ := strings.Cut(fmt.Sprint(err), "\n"); first != want {
 				t.Errorf("got  %v\nwant %s", err, want)
@@ -140,24 +140,24 @@ func TestEnabled(t *testing.T) {
 		"1": 1, "yes": 1, "on": 1, "true": 1, "enabled": 1, "True": 1, "": 1,
 		"0": 0, "no": 0, "off": 0, "false": 0, "disabled": 0,
 	} {
-		cfg, err := uci.Parse("f", []byte("config broker\n\toption enabled '"+value+"'\n"))
+		cfg, err := uci.Parse("f", "config broker\n\toption enabled '"+value+"'\n")
 		if err != nil || len(cfg.Brokers) != want {
 			t.Errorf("enabled %q: got %+v, %v, want %d brokers", value, cfg, err, want)
 		}
 	}
 	// What is switched off is checked, but does not get in the way of others.
-	_, err := uci.Parse("f", []byte("config broker\n\toption enabled 0\n\toption port x\n"))
+	_, err := uci.Parse("f", "config broker\n\toption enabled 0\n\toption port x\n")
 	if want := "f:3: broker 'broker0': port 'x': want 1–65535"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	cfg, err := uci.Parse("f", []byte("config broker a\n\toption enabled 0\nconfig broker b\nconfig bridge\n\toption interface br0\n\toption broker a\n"))
+	cfg, err := uci.Parse("f", "config broker a\n\toption enabled 0\nconfig broker b\nconfig bridge\n\toption interface br0\n\toption broker a\n")
 	if err != nil || len(cfg.Brokers) != 1 || cfg.Brokers[0].Name != "b" || len(cfg.Bridges) != 0 {
 		t.Errorf("got %+v, %v, want broker b alone", cfg, err)
 	}
 }
 
 func TestOtherOptions(t *testing.T) {
-	cfg, err := uci.Parse("f", []byte(`
+	cfg, err := uci.Parse("f", `
 config hooks
 	option directory '/etc/hotplug.d/tunneldigger'
 	option timeout '5'
@@ -181,7 +181,7 @@ config bridge
 config broker 'wan'
 config bridge 'rest'
 	option interface 'bat0'
-`))
+`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +201,7 @@ config bridge 'rest'
 		t.Errorf("bridges: got %+v, want %+v", cfg.Bridges, want)
 	}
 	for i, word := range []string{"DEBUG", "INFO", "WARNING", "ERROR"} {
-		cfg, err := uci.Parse("f", []byte("config log\n\toption verbosity "+word))
+		cfg, err := uci.Parse("f", "config log\n\toption verbosity "+word)
 		if err != nil || cfg.Log.Level != config.Level(i) || cfg.Log.Level.String() != word {
 			t.Errorf("verbosity %s: got %+v, %v", word, cfg, err)
 		}
@@ -274,13 +274,13 @@ func TestOverlaps(t *testing.T) {
 			"f:3: broker 'b': tunnel IDs 2000–3023: broker 'a' on line 1 has 3023–4046: want another tunnel_id_base or a smaller max_tunnels"},
 		{"disabled", "option enabled 0", ids, ""},
 	} {
-		_, err := uci.Parse("f", []byte("config broker a; "+c.a+"\nconfig broker b\n"+c.b+"\n"))
+		_, err := uci.Parse("f", "config broker a; "+c.a+"\nconfig broker b\n"+c.b+"\n")
 		if got := fmt.Sprint(err); got != c.want && !(err == nil && c.want == "") {
 			t.Errorf("%s: got  %v\nwant %s", c.name, err, c.want)
 		}
 	}
 	// Ports by default are those of the section's line.
-	_, err := uci.Parse("f", []byte("config broker a\n\nconfig broker b\n"+ids))
+	_, err := uci.Parse("f", "config broker a\n\nconfig broker b\n"+ids)
 	if want := "f:3: broker 'b': port '53'"; err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -288,7 +288,7 @@ func TestOverlaps(t *testing.T) {
 		t.Errorf("the last 1024 IDs: got %+v", b)
 	}
 	// What is wrong in itself is mended first.
-	_, err = uci.Parse("f", []byte("config broker a\n\nconfig broker b\n\toption uuid_policy x\n"))
+	_, err = uci.Parse("f", "config broker a\n\nconfig broker b\n\toption uuid_policy x\n")
 	if want := "f:4: broker 'b': uuid_policy 'x': want any, replace, refuse"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s alone", err, want)
 	}
@@ -330,7 +330,7 @@ func TestMessages(t *testing.T) {
 		{"config broker\n\toption port \"a\nb\"", "f:2: broker 'broker0': port 'a\\nb': want 1–65535"},
 		{"config broker\n\toption port " + strings.Repeat("9", 100), "f:2: broker 'broker0': port '" + strings.Repeat("9", 60) + "…': want 1–65535"},
 	} {
-		_, err := uci.Parse("f", []byte(c.text))
+		_, err := uci.Parse("f", c.text)
 		if faults, ok := err.(config.Faults); !ok || faults[len(faults)-1].Error() != c.want {
 			t.Errorf("%q:\ngot  %v\nwant %s", c.text, err, c.want)
 		}
@@ -338,7 +338,7 @@ func TestMessages(t *testing.T) {
 }
 
 func TestAllFaultsAtOnce(t *testing.T) {
-	_, err := uci.Parse("/etc/config/tunneldigger-broker", []byte(`config bridge m
+	_, err := uci.Parse("/etc/config/tunneldigger-broker", `config bridge m
 	option broker nobody
 	option interface br0
 config broker wan
@@ -350,7 +350,7 @@ config broker wan
 config log
 	optoin verbosity INFO
 	option verbosity LOUD
-`))
+`)
 	want := `/etc/config/tunneldigger-broker:2: bridge 'm': broker 'nobody': want the name of a broker section
 /etc/config/tunneldigger-broker:6: broker 'wan': port '70000': want 1–65535
 /etc/config/tunneldigger-broker:7: broker 'wan': unknown option 'port_bse', did you mean 'port_base'?
@@ -382,13 +382,13 @@ func TestNotices(t *testing.T) {
 		{"list address ::; list address 2001:db8::1", "address '2001:db8::1' is covered by another one already"},
 		{"option uuid_policy any; option bandwidth_down_max 5000; option bandwidth_down_default 100", ""},
 	} {
-		cfg, err := uci.Parse("f", []byte("config broker\n"+c.options))
+		cfg, err := uci.Parse("f", "config broker\n"+c.options)
 		want := "f:2: broker 'broker0': " + c.want
 		if err != nil || strings.Join(cfg.Notices, "\n") != want && c.want != "" || c.want == "" && cfg.Notices != nil {
 			t.Errorf("%s:\ngot  %+v, %v\nwant %s", c.options, cfg, err, want)
 		}
 	}
-	cfg, err := uci.Parse("f", []byte("config broker\noption connection_rate_limit_per_ip_count 5\noption namespace x"))
+	cfg, err := uci.Parse("f", "config broker\noption connection_rate_limit_per_ip_count 5\noption namespace x")
 	if err != nil || len(cfg.Notices) != 2 || !strings.HasPrefix(cfg.Notices[0], "f:2: ") || !strings.HasPrefix(cfg.Notices[1], "f:3: ") {
 		t.Errorf("got %+v, %v, want two notices in file order", cfg, err)
 	}
@@ -396,7 +396,7 @@ func TestNotices(t *testing.T) {
 
 // The UCI file of today's OpenWrt package, and that of the one before.
 func TestOpenWrtUpgrade(t *testing.T) {
-	cfg, err := uci.Parse("f", []byte(`config broker
+	cfg, err := uci.Parse("f", `config broker
 	list port '53'
 	list port '123'
 	list port '8942'
@@ -421,7 +421,7 @@ config bridge
 	option interface 'br-mybridge'
 	option mtu '1446'
 	option isolate '1'
-`))
+`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -441,14 +441,14 @@ config bridge
 }
 
 func TestNames(t *testing.T) {
-	cfg, err := uci.Parse("f", []byte(`
+	cfg, err := uci.Parse("f", `
 config broker broker1
 	option port 1; option tunnel_id_base 1; option max_tunnels 1
 config broker
 	option port 2; option tunnel_id_base 2; option max_tunnels 1
 config broker
 	option port 3; option tunnel_id_base 3; option max_tunnels 1
-`))
+`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -479,7 +479,7 @@ func TestFormatUCI(t *testing.T) {
 		Log:     config.Log{Level: config.Error, Addresses: true},
 	}
 	text := config.FormatUCI(cfg)
-	got, err := uci.Parse("f", []byte(text))
+	got, err := uci.Parse("f", text)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}

@@ -13,7 +13,7 @@ import (
 // configured puts the bridge and client sections of a text into force, as a reload does.
 func (d *Daemon) configured(t *testing.T, text string) {
 	t.Helper()
-	c, err := uci.Parse("text", []byte("config broker 'wan'\n\tlist port '8942'\n\n"+text))
+	c, err := uci.Parse("text", "config broker 'wan'\n\tlist port '8942'\n\n"+text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestBridgesThatCannotBe(t *testing.T) {
 	d, k, _ := faked(t)
 	k.Add("digger1446", "veth", 1500)
 	with := func(text string) *config.Config {
-		c, err := uci.Parse("text", []byte("config broker 'wan'\n\tlist port '8942'\n\nconfig bridge\n\toption create '1'\n"+text))
+		c, err := uci.Parse("text", "config broker 'wan'\n\tlist port '8942'\n\nconfig bridge\n\toption create '1'\n"+text)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -33,8 +33,8 @@ func TestFieldsAreHandedOver(t *testing.T) {
 	}{
 		{Daemon{}, "history pending turn config jar sections tunnels hooks control store " + // handed over, or see below
 			"read log journal carriers links poller wake lists bridges places"}, // made anew, or begin anew: windows of the log, files, answers
-		{events.Hooks{}, "Runner Counts config verifier name results"},    // of the verifier what is asked; answers begin anew
-		{history{}, "version marks started serial unsent confined moved"}, // handed over
+		{events.Hooks{}, "Runner Counts config verifier name results held"}, // of the verifier what is asked; answers begin anew; nothing is held any more
+		{history{}, "version marks started serial unsent confined moved"},   // handed over
 		{pending{}, "signals incoming promptly retryAt " + // made anew, or found out again
 			"stopBy upgrade calm remaking"}, // which is of a start only, calm is ended before; there is no upgrade while stopping, and only one at a time
 		{section{}, "Section core listen leaving silentErrors loosened refusals"}, // refusals: begin anew
@@ -52,7 +52,7 @@ func TestFieldsAreHandedOver(t *testing.T) {
 	}
 }
 
-func parse(text string) (*config.Config, error) { return uci.Parse("before", []byte(text)) }
+func parse(text string) (*config.Config, error) { return uci.Parse("before", text) }
 
 // standing is a daemon with a section and a tunnel.
 func standing(t testing.TB) *Daemon {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,7 +32,7 @@ func ReadFrom(fd int, path string, most int) ([]byte, error) {
 	text := make([]byte, 0, 512)
 	for len(text) < most {
 		if len(text) == cap(text) {
-			text = append(text, 0)[:len(text)]
+			text = slices.Grow(text, min(len(text), most-len(text))) // twice as much
 		}
 		n, err := retried(func() (int, error) { return unix.Read(fd, text[len(text):min(most, cap(text))]) })
 		if err != nil {

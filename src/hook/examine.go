@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -107,15 +106,13 @@ func examine(path string, depth int) error {
 	return content(path, []byte(head), depth)
 }
 
-// reachable goes along the folders of a path, as they are without links.
+// reachable goes along the folders of a path, as the kernel does: where there is a link to a folder, ".." after it is not the one that the link is in.
 func reachable(path string) error {
-	path, err := files.Absolute(path)
-	if err != nil {
-		return err
-	}
-	folder := "/"
-	for _, name := range strings.Split(filepath.Dir(path), "/") {
-		folder = filepath.Join(folder, name)
+	for i := range path {
+		if i == 0 || path[i] != '/' {
+			continue
+		}
+		folder := path[:i]
 		info, err := files.Stat(folder)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):

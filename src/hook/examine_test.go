@@ -32,13 +32,15 @@ func TestExamine(t *testing.T) {
 	folder := filepath.Dir(b.script("closed/in/hook", "#!/bin/sh\nexit 0\n"))
 	hidden := b.dir + "/hidden"
 	link := b.dir + "/link"
-	err = errors.Join(os.Chmod(plain, 0o644), os.Symlink("nowhere", b.dir+"/broken"), os.Symlink(folder+"/hook", hidden), os.Symlink(good, link))
+	err = errors.Join(os.Chmod(plain, 0o644), os.Symlink("nowhere", b.dir+"/broken"), os.Symlink(folder+"/hook", hidden), os.Symlink(good, link), os.Symlink(folder, b.dir+"/into"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ path, want string }{
 		{good, ""},
 		{link, ""},
+		{b.dir + "/into/../in/hook", ""}, // through the link's own folder above
+		{b.dir + "/into/../hook", "there is no file " + b.dir + "/into/../hook"},
 		{"/bin/sh", ""},
 		{b.script("arguments", "#! /usr/bin/env sh\nexit 0\n"), ""},
 		{b.dir + "/missing", "there is no file " + b.dir + "/missing"},

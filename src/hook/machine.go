@@ -2,8 +2,9 @@ package hook
 
 import (
 	"encoding/binary"
-	"golang.org/x/sys/unix"
 	"runtime"
+
+	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/files"
 	"tunneldigger/src/phrase"

@@ -19,7 +19,7 @@ const (
 // Reloading gives the state of a service that reads its configuration again, from now on until Ready. The time tells
 // systemd which reload it is that Ready ends.
 func Reloading() string {
-	return phrase.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", clock.Now().Microseconds())
+	return phrase.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", clock.SinceBoot().Microseconds())
 }
 
 // Send gives a state to the socket that NOTIFY_SOCKET names: a path, or with a leading "@" an abstract address. It

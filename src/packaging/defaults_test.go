@@ -178,7 +178,7 @@ func TestDefaultConfigurations(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, switched := range []string{string(text), strings.ReplaceAll(string(text), "'0'\n\toption interface", "'1'\n\toption interface")} {
-			c, err := uci.Parse(path, []byte(switched))
+			c, err := uci.Parse(path, switched)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -188,7 +188,7 @@ func TestDefaultConfigurations(t *testing.T) {
 			enabled = 1
 		}
 		// With the comment signs taken off, what they hide is right, too.
-		if _, err := uci.Parse(path, []byte(uncomment(string(text)))); err != nil {
+		if _, err := uci.Parse(path, uncomment(string(text))); err != nil {
 			t.Error(err)
 		}
 	}

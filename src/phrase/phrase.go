@@ -6,25 +6,39 @@
 package phrase
 
 import (
+	"errors"
 	"io"
 	"strconv"
 	"strings"
 )
 
-// Errorf gives an error with this text, which wraps what belongs to %w, as [errors.Is] finds it.
+// Errorf gives an error with this text, which wraps what belongs to %w, one error or several, as [errors.Is] finds them.
 func Errorf(format string, args ...any) error {
 	text, wrapped := appendf(nil, format, args)
-	return &phrased{string(text), wrapped}
+	switch len(wrapped) {
+	case 0:
+		return errors.New(string(text))
+	case 1:
+		return &wrapping{string(text), wrapped[0]}
+	}
+	return &several{string(text), wrapped}
 }
 
-// phrased is an error of Errorf.
-type phrased struct {
-	text    string
-	wrapped []error
+type wrapping struct {
+	text string
+	err  error
 }
 
-func (p *phrased) Error() string   { return p.text }
-func (p *phrased) Unwrap() []error { return p.wrapped }
+func (w *wrapping) Error() string { return w.text }
+func (w *wrapping) Unwrap() error { return w.err }
+
+type several struct {
+	text string
+	errs []error
+}
+
+func (s *several) Error() string   { return s.text }
+func (s *several) Unwrap() []error { return s.errs }
 
 // Sprintf gives the text.
 func Sprintf(format string, args ...any) string {

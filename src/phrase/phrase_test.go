@@ -87,6 +87,9 @@ func TestWraps(t *testing.T) {
 			}
 		}
 	}
+	if err := errors.Unwrap(Errorf("a: %w", one)); err != one {
+		t.Errorf("unwrapped: %v", err)
+	}
 	var path *fs.PathError
 	if err := Errorf("a: %w", &fs.PathError{Op: "open", Path: "/b", Err: one}); !errors.As(err, &path) || path.Path != "/b" {
 		t.Errorf("%q has no path", err)

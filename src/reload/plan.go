@@ -4,7 +4,6 @@
 package reload
 
 import (
-	"errors"
 	"slices"
 	"strings"
 
@@ -47,7 +46,7 @@ func (p *Plan) Moves() bool {
 // Plan checks what only a running broker can check, and matches the sections by name.
 // The error holds every fault.
 func (r *Running) Plan(c *config.Config) (*Plan, error) {
-	var faults []error
+	var faults Faults
 	fault := func(format string, args ...any) { faults = append(faults, phrase.Errorf(format, args...)) }
 	if len(c.Brokers) == 0 {
 		fault("no broker section is enabled: to serve nobody, stop the broker")
@@ -92,7 +91,7 @@ func (r *Running) Plan(c *config.Config) (*Plan, error) {
 	faults = append(faults, bridges.IDFaults(&whole)...)
 	r.keepRights(next)
 	next.Changes = config.Differences(r.Config, &whole)
-	return next, errors.Join(faults...)
+	return next, faults.orNil()
 }
 
 // keep names what of a section can't change under way, and has it stay.

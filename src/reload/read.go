@@ -32,21 +32,36 @@ func (r *Running) Read(read func() (*config.Config, error), upgraded bool) (*Pla
 	if err != nil {
 		all = append(all, FaultsOf(err)...)
 	}
-	return nil, errors.Join(all...)
+	return nil, all.orNil()
 }
 
-// FaultsOf gives the faults of an error one by one.
-func FaultsOf(err error) []error {
-	if several, ok := err.(interface{ Unwrap() []error }); ok {
-		return several.Unwrap()
+// Faults are what is in the way of a reload.
+type Faults []error
+
+// Error gives one line for each.
+func (f Faults) Error() string { return errors.Join(f...).Error() }
+
+// Unwrap gives them to errors.Is.
+func (f Faults) Unwrap() []error { return f }
+
+func (f Faults) orNil() error {
+	if len(f) == 0 {
+		return nil
 	}
-	faults, ok := err.(config.Faults)
-	if !ok {
-		return []error{err}
+	return f
+}
+
+// FaultsOf gives the faults of an error of Read or Plan, or of one that reads a configuration, one by one.
+func FaultsOf(err error) Faults {
+	switch err := err.(type) {
+	case Faults:
+		return err
+	case config.Faults:
+		all := make(Faults, len(err))
+		for i := range err {
+			all[i] = err[i]
+		}
+		return all
 	}
-	all := make([]error, len(faults))
-	for i := range faults {
-		all[i] = faults[i]
-	}
-	return all
+	return Faults{err}
 }

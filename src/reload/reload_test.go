@@ -3,11 +3,13 @@ package reload
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
 
 	"tunneldigger/src/config"
+	"tunneldigger/src/phrase"
 )
 
 func section(name string, base uint32, most int) config.Broker {
@@ -132,8 +134,17 @@ func TestRead(t *testing.T) {
 	if _, err := r.Read(nil, false); err == nil {
 		t.Error("read by nobody")
 	}
-	gone := errors.New("no such file")
-	if _, err := r.Read(func() (*config.Config, error) { return nil, gone }, false); err != gone || len(FaultsOf(err)) != 1 {
+	gone := phrase.Errorf("reading the configuration: %w: write it", fs.ErrNotExist)
+	if _, err := r.Read(func() (*config.Config, error) { return nil, gone }, false); err != gone {
 		t.Errorf("%v", err)
+	}
+	// An error that wraps others, or none, is one fault, with all that it says.
+	for _, err := range []error{gone, phrase.Errorf("larger than %d bytes", 1), phrase.Errorf("%w: %w", fs.ErrNotExist, fs.ErrExist)} {
+		if all := FaultsOf(err); len(all) != 1 || all[0] != err {
+			t.Errorf("%q: got %q", err, all)
+		}
+	}
+	if err := (Faults{gone, old}); !errors.Is(err, fs.ErrNotExist) || err.Error() != gone.Error()+"\n"+old.Error() {
+		t.Errorf("got %q", err)
 	}
 }

@@ -84,7 +84,7 @@ func OpenRecord(path string) (*Record, error) {
 			return nil, phrase.Errorf("%s: %w", path, err)
 		}
 	}
-	now, text := clock.Now(), r.file.read(0)
+	now, text := clock.SinceBoot(), r.file.read(0)
 	switch {
 	case text == nil && r.file.empty():
 	case text == nil || r.process.read(text) != nil:

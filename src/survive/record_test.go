@@ -36,7 +36,7 @@ func TestRecordPath(t *testing.T) {
 // What is written is there for the next process, after an end without a word, and gone after an orderly one.
 func TestRecordThroughACrash(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
-	now := clock.Now()
+	now := clock.SinceBoot()
 	st, left := life(t, path).open(quiet, [16]byte{1})
 	if len(left) != 0 || st.Key() != [16]byte{1} {
 		t.Errorf("left %v, key %v", left, st.Key())
@@ -126,7 +126,7 @@ func TestRecordThatDoesNotFit(t *testing.T) {
 			st, _ := life(t, path).open(quiet, [16]byte{1})
 			st.Keep(100)
 			st.Keep(101)
-			st.Tick(clock.Now(), book{100: -1, 101: -1}.look)
+			st.Tick(clock.SinceBoot(), book{100: -1, 101: -1}.look)
 			test.damage(t, st.file)
 			unix.Close(int(st.file))
 			var log bytes.Buffer
@@ -195,14 +195,14 @@ func TestPause(t *testing.T) {
 		}
 		if i%2 == 0 { // else it does not get that far
 			st, _ := r.open(quiet, [16]byte{1})
-			st.Tick(clock.Now(), book{}.look)
+			st.Tick(clock.SinceBoot(), book{}.look)
 		}
 		r.Close()
 	}
 	r := life(t, path)
 	st, _ := r.open(quiet, [16]byte{1})
 	at, due := st.Due()
-	if !due || at < clock.Now() {
+	if !due || at < clock.SinceBoot() {
 		t.Fatalf("due at %v, %v", at, due)
 	}
 	st.Tick(at, book{}.look)
@@ -225,7 +225,7 @@ func TestRecordThroughAnUpgrade(t *testing.T) {
 	st, _ := life(t, path).open(quiet, [16]byte{1})
 	tunnels := book{100: -1}
 	st.Keep(100)
-	now := clock.Now()
+	now := clock.SinceBoot()
 	st.Tick(now, tunnels.look)
 	s := &State{Key: [16]byte{1}}
 	st.Write(now, s, tunnels.look)

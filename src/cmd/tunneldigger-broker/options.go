@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"net/netip"
 	"slices"
@@ -90,7 +91,7 @@ func parse(args []string) (*options, error) {
 			continue
 		case "json", "prometheus":
 			if o.format != "" && o.format != name {
-				return nil, phrase.Errorf("either --json or --prometheus, not both")
+				return nil, errors.New("either --json or --prometheus, not both")
 			}
 			o.format = name
 			continue
@@ -141,35 +142,35 @@ func (o *options) arrange(words []string) error {
 	reads := o.command == "" || o.command == "check"
 	switch {
 	case o.word == "" && o.command == "convert":
-		return phrase.Errorf("convert: want a FILE")
+		return errors.New("convert: want a FILE")
 	case o.word == "" && o.command == "probe":
-		return phrase.Errorf("probe: want a HOST or HOST:PORT")
+		return errors.New("probe: want a HOST or HOST:PORT")
 	case o.word == "" && o.command == "kick":
-		return phrase.Errorf("kick: want a TUNNEL_ID or UUID")
+		return errors.New("kick: want a TUNNEL_ID or UUID")
 	case o.word != "" && calls && o.command != "kick" && (o.command != "drain" || o.word != "off"):
 		return phrase.Errorf("%s: %q is one word too many", o.command, o.word)
 	case o.rate != "" && (o.command != "drain" || o.word != ""):
-		return phrase.Errorf("--close-rate is for drain, and not for drain off")
+		return errors.New("--close-rate is for drain, and not for drain off")
 	case o.format != "" && o.command != "status":
 		return phrase.Errorf("--%s is for status", o.format)
 	case o.seconds != 0 && (o.command != "status" || o.format != ""):
-		return phrase.Errorf("--watch is for status, without --json and --prometheus")
+		return errors.New("--watch is for status, without --json and --prometheus")
 	case o.wait && (o.command != "drain" || o.word != ""):
-		return phrase.Errorf("--wait is for drain, and not for drain off")
+		return errors.New("--wait is for drain, and not for drain off")
 	case o.starts && o.command != "check":
-		return phrase.Errorf("--start is for check")
+		return errors.New("--start is for check")
 	case o.tunnels && o.format != "prometheus":
-		return phrase.Errorf("--tunnels is for status --prometheus")
+		return errors.New("--tunnels is for status --prometheus")
 	case o.socket != "" && !runs && !calls:
-		return phrase.Errorf("--socket is for running and for commands to the running broker")
+		return errors.New("--socket is for running and for commands to the running broker")
 	case o.word != "" && o.dir != "":
-		return phrase.Errorf("either -c DIR or a FILE, not both")
+		return errors.New("either -c DIR or a FILE, not both")
 	case o.dir != "" && !reads:
-		return phrase.Errorf("-c is for running and check")
+		return errors.New("-c is for running and check")
 	case o.uuid != "" && o.command != "probe":
-		return phrase.Errorf("-u is for probe")
+		return errors.New("-u is for probe")
 	case (o.datapath != "" || o.devices != "" || o.priority || o.syslog || o.dependent) && o.command != "":
-		return phrase.Errorf("-datapath, --devices, --end-with-parent, --log-priority and --syslog are for running")
+		return errors.New("-datapath, --devices, --end-with-parent, --log-priority and --syslog are for running")
 	case o.datapath != "" && o.datapath != "kernel" && o.datapath != "none":
 		return phrase.Errorf("-datapath %q: want kernel or none", o.datapath)
 	}

@@ -34,7 +34,7 @@ func (o *options) prove() int {
 // parseBefore reads the configuration that the program before was running with:
 // what it could bear this one does, too.
 func parseBefore(text string) (*config.Config, error) {
-	c, err := uci.Parse("the configuration before the upgrade", []byte(text))
+	c, err := uci.Parse("the configuration before the upgrade", text)
 	if c != nil {
 		c.Faults = nil // they are of no file
 		return c, nil

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -264,7 +265,7 @@ func (o *options) awaitDrained() int {
 		case tunnels == 0:
 			return exitFine
 		case !draining:
-			return o.fault(phrase.Errorf("drain: the broker takes tunnels again: somebody ended draining"))
+			return o.fault(errors.New("drain: the broker takes tunnels again: somebody ended draining"))
 		}
 		time.Sleep(time.Second)
 	}

@@ -1,9 +1,10 @@
 package main
 
 import (
-	"golang.org/x/sys/unix"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"tunneldigger/src/phrase"
 )

@@ -23,9 +23,9 @@ import (
 
 // Parse reads a text, see [config.Build] for what it returns; name stands for the
 // file in messages, folder is the absolute path of the one that it is in.
-func Parse(name, folder string, text []byte) (*config.Config, error) {
+func Parse(name, folder string, text string) (*config.Config, error) {
 	s := &scanner{src: config.Source{File: name, Classic: true, Folder: folder}}
-	s.scan(string(text))
+	s.scan(text)
 	s.src.Sections = s.complete()
 	return config.Build(s.src)
 }

@@ -39,7 +39,7 @@ broker.connection-rate-limit=/srv/limit.sh
 `
 
 func TestExample(t *testing.T) {
-	got, err := Parse("f", "/srv", []byte(example))
+	got, err := Parse("f", "/srv", example)
 	want := &config.Config{
 		Brokers: []config.Broker{{
 			Name: "broker", Interface: "lo", Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Ports: []uint16{53, 123, 8942},
@@ -56,14 +56,14 @@ func TestExample(t *testing.T) {
 		t.Fatalf("got  %+v, %v\nwant %+v", got, err, want)
 	}
 	text := config.FormatUCI(got)
-	if got, err := uci.Parse("f", []byte(text)); err != nil || !reflect.DeepEqual(got, want) {
+	if got, err := uci.Parse("f", text); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("converted: got  %+v, %v\nwant %+v\n%s", got, err, want, text)
 	}
 }
 
 // What convert prints, to the byte.
 func TestConvert(t *testing.T) {
-	cfg, err := Parse("f", "/srv", []byte(example))
+	cfg, err := Parse("f", "/srv", example)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ config log
 
 // The files of older versions of the reference broker go on working.
 func TestOlderFiles(t *testing.T) {
-	cfg, err := Parse("f", "/srv", []byte(`[broker]
+	cfg, err := Parse("f", "/srv", `[broker]
 address=192.0.2.1
 port=10060
 interface=eth0
@@ -115,7 +115,7 @@ verbosity=DEBUG
 log_ip_addresses=False
 [hooks]
 session.up=/srv/session-up.sh
-`))
+`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,12 +205,12 @@ func TestMessages(t *testing.T) {
 		{"[broker]\npmtu=1\nport=x\n[log]\nverbosity=x", "f:2: broker: pmtu '1': want 0 or 1280–8946\nf:3: broker: port 'x': want 1–65535\n" +
 			"f:5: log: verbosity 'x': want DEBUG, INFO, WARNING, ERROR, CRITICAL, FATAL, WARN, NOTSET"},
 	} {
-		_, err := Parse("f", "/srv", []byte(c.text))
+		_, err := Parse("f", "/srv", c.text)
 		if faults, ok := err.(config.Faults); !ok || faults.Error() != c.want {
 			t.Errorf("%q:\ngot  %v\nwant %s", c.text, err, c.want)
 		}
 	}
-	_, err := Parse("f", "/srv", []byte(strings.Repeat("x\n", 3000)))
+	_, err := Parse("f", "/srv", strings.Repeat("x\n", 3000))
 	if faults, ok := err.(config.Faults); !ok || len(faults) != maxLines+1 {
 		t.Errorf("got %d faults, want one for each of the first %d lines and one for the rest", len(faults), maxLines)
 	}
@@ -223,12 +223,12 @@ func TestDoubling(t *testing.T) {
 		for i := range 8 {
 			text += fmt.Sprintf("a%d=%s\n", i, strings.Repeat(fmt.Sprintf("%%(a%d)s", i+1), 5))
 		}
-		_, err := Parse("f", "/srv", []byte(text+"a8="+end+"\n"))
+		_, err := Parse("f", "/srv", text+"a8="+end+"\n")
 		if want := "f:2: session.up: '/%(a0)s': its references lead to too many others"; !strings.HasPrefix(fmt.Sprint(err), want+"\n") {
 			t.Errorf("got %v", err)
 		}
 	}
-	_, err := Parse("f", "/srv", []byte("[hooks]\nsession.up=/"+strings.Repeat("%(a)s", 100)+"\na="+strings.Repeat("x", 1000)+"\n"))
+	_, err := Parse("f", "/srv", "[hooks]\nsession.up=/"+strings.Repeat("%(a)s", 100)+"\na="+strings.Repeat("x", 1000)+"\n")
 	if !strings.Contains(fmt.Sprint(err), "its references make too long a value") {
 		t.Errorf("got %v", err)
 	}
@@ -240,7 +240,7 @@ func FuzzClassic(f *testing.F) {
 	f.Add([]byte(example))
 	f.Add([]byte("[hooks]\nsession.up = /a'b \"c\" %%\n[broker]\nport: 1,\n\t2\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		cfg, err := Parse("f", "/srv", text)
+		cfg, err := Parse("f", "/srv", string(text))
 		if err != nil {
 			faults := err.(config.Faults) // nothing else can go wrong
 			lines := 1 + strings.Count(string(text), "\n") + strings.Count(string(text), "\r")
@@ -256,7 +256,7 @@ func FuzzClassic(f *testing.F) {
 				return
 			}
 		}
-		again, err := uci.Parse("g", []byte(config.FormatUCI(cfg)))
+		again, err := uci.Parse("g", config.FormatUCI(cfg))
 		if err != nil {
 			t.Fatalf("written and read again: %v", err)
 		}

@@ -48,16 +48,16 @@ func Classic(path string) (*config.Config, error) {
 }
 
 // read reads a whole file; advice is what to do where there is none.
-func read(path, advice string) ([]byte, error) {
+func read(path, advice string) (string, error) {
 	text, err := files.ReadUpTo(path, MaxSize+1)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, phrase.Errorf("reading the configuration: %w: %s", err, advice)
+		return "", phrase.Errorf("reading the configuration: %w: %s", err, advice)
 	}
 	if err != nil {
-		return nil, phrase.Errorf("reading the configuration: %w", err)
+		return "", phrase.Errorf("reading the configuration: %w", err)
 	}
 	if len(text) > MaxSize {
-		return nil, phrase.Errorf("reading the configuration %s: larger than %d bytes", path, MaxSize)
+		return "", phrase.Errorf("reading the configuration %s: larger than %d bytes", path, MaxSize)
 	}
-	return []byte(text), nil
+	return text, nil
 }

@@ -50,9 +50,9 @@ func TestOlder(t *testing.T) {
 		}
 		var c *config.Config
 		if strings.HasSuffix(name, ".cfg") {
-			c, err = classic.Parse(name, "/srv", text)
+			c, err = classic.Parse(name, "/srv", string(text))
 		} else {
-			c, err = uci.Parse(name, text)
+			c, err = uci.Parse(name, string(text))
 		}
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

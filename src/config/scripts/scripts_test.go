@@ -148,7 +148,7 @@ func FuzzPropose(f *testing.F) {
 			return
 		}
 		written := "config broker\n\tlist port '53'\n\n" + config.FormatBridge(p.Bridge)
-		if c, err := uci.Parse("x", []byte(written)); err != nil || len(c.Bridges) != 1 || len(c.Notices) > 0 {
+		if c, err := uci.Parse("x", written); err != nil || len(c.Bridges) != 1 || len(c.Notices) > 0 {
 			t.Fatalf("%s\n%v", written, err)
 		}
 	})

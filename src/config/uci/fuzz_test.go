@@ -19,7 +19,7 @@ func FuzzUCI(f *testing.F) {
 	f.Add([]byte("config bridge; option interface 'br0'\nconfig hooks\n\toption session_up '/a b'\nconfig log\n\toption verbosity debug"))
 	f.Add([]byte("config broker\n\toption connection_rate_limit 0.2\n\toption tunnel_timeout \"1\\\n0\" # x\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		cfg, err := Parse("f", text)
+		cfg, err := Parse("f", string(text))
 		if err != nil {
 			faults := err.(config.Faults) // nothing else can go wrong
 			lines := 1 + strings.Count(string(text), "\n")
@@ -35,7 +35,7 @@ func FuzzUCI(f *testing.F) {
 				return
 			}
 		}
-		again, err := Parse("g", []byte(config.FormatUCI(cfg)))
+		again, err := Parse("g", config.FormatUCI(cfg))
 		if err != nil {
 			t.Fatalf("written and read again: %v", err)
 		}

@@ -14,6 +14,6 @@ import "tunneldigger/src/config"
 
 // Parse reads a text, see [config.Build] for what it returns; name stands for the
 // file in messages. What libuci refuses stops a start: nothing ever ran with it.
-func Parse(name string, text []byte) (*config.Config, error) {
-	return config.Build(source(name, string(text)))
+func Parse(name string, text string) (*config.Config, error) {
+	return config.Build(source(name, text))
 }

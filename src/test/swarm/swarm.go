@@ -113,7 +113,7 @@ func Client(i int) client.Options {
 // it was done. Between two Runs time passes and what arrives is kept in the sockets. Errors are faults of the machine that it runs on, such as
 // too few descriptors, and not of the broker.
 func (s *Swarm) Run(limit time.Duration, done func(Totals) bool) (bool, error) {
-	s.now = clock.Now()
+	s.now = clock.SinceBoot()
 	for end := s.now + limit; ; {
 		if err := s.begin(); err != nil {
 			return false, fmt.Errorf("swarm: %w", err)
@@ -132,7 +132,7 @@ func (s *Swarm) Run(limit time.Duration, done func(Totals) bool) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("swarm: %w", err)
 		}
-		s.now = clock.Now()
+		s.now = clock.SinceBoot()
 		for i := range s.events[:n] {
 			if err := s.receive(int(s.events[i].Token)); err != nil {
 				return false, fmt.Errorf("swarm: %w", err)
@@ -148,7 +148,7 @@ func (s *Swarm) Run(limit time.Duration, done func(Totals) bool) (bool, error) {
 
 // Stop has every client take its tunnel down, telling the broker, and leave for good.
 func (s *Swarm) Stop() error {
-	s.now, s.started = clock.Now(), len(s.members)
+	s.now, s.started = clock.SinceBoot(), len(s.members)
 	for i := range s.members {
 		if err := s.handle(i, client.Event{Kind: client.Stop}); err != nil {
 			return fmt.Errorf("swarm: %w", err)
