@@ -23,6 +23,7 @@ import (
 const (
 	carryRounds  = 3
 	carrySeconds = "2" // of each transfer
+	transfers    = 5   // of one TCP stream, one after the other: where the scheduler places those who take part differs by a fifth
 )
 
 // What carries frames between two namespaces, and the figures of each, in one order everywhere.
@@ -121,7 +122,7 @@ func carry(args []string) error {
 		return err
 	}
 	before := busy()
-	one, received, err := iperf()
+	one, received, err := steady()
 	if err != nil {
 		return err
 	}
@@ -300,6 +301,19 @@ func iperf(options ...string) (rate, received float64, err error) {
 		}
 	}
 	return rate, received, err
+}
+
+// steady is iperf several times: the middle rate, and what was received in all.
+func steady() (rate, received float64, err error) {
+	var rates []float64
+	for range transfers {
+		one, bytes, err := iperf()
+		if err != nil {
+			return 0, 0, err
+		}
+		rates, received = append(rates, one), received+bytes
+	}
+	return middle(rates), received, nil
 }
 
 // parseIperf reads what arrived from a report, 0 where there is an error in it.

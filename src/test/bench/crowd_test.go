@@ -113,7 +113,7 @@ func among(args []string) error {
 		}
 		calm = after.total-before.total < time.Second/50 // a thousand tunnels take half of that for keepalives
 	}
-	rate, _, err := iperf()
+	rate, _, err := steady()
 	if err != nil {
 		return err
 	}
