@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"runtime"
 	"sync"
 	"time"
 
@@ -55,10 +54,9 @@ const (
 
 const (
 	turn = 64 // events that are taken at once
-	// Events come thick when so many more have come soon after the one before than have not. Then the next one is waited for with patience.
-	thick    = 4
-	soon     = 2 * time.Millisecond
-	patience = 20 * time.Millisecond
+	// Events come thick when so many more have come soon after the one before than have not. Then the next one is held on for.
+	thick = 4
+	soon  = 2 * time.Millisecond
 )
 
 func newWorker(e *Engine) (_ *worker, err error) {
@@ -95,10 +93,9 @@ func (w *worker) do(c change) {
 	w.wake.Notify()
 }
 
-// run is the worker's life. It keeps its thread, so that events that come thick are had without the runtime's help.
+// run is the worker's life.
 func (w *worker) run() {
 	defer w.engine.running.Done()
-	runtime.LockOSThread()
 	events := make([]poll.Event, turn)
 	for hurry := 0; ; {
 		var n int
@@ -106,15 +103,18 @@ func (w *worker) run() {
 		began := time.Now()
 		if hurry < thick {
 			n, err = w.poller.Wait(-1, events)
-		} else if n, err = w.poller.Hold(patience, events); n == 0 {
-			hurry = 0
+		} else {
+			n, err = w.poller.Hold(soon, events)
 		}
 		if err != nil {
 			panic("forward: " + err.Error()) // a fault of this program
 		}
-		if time.Since(began) < soon {
+		switch gap := time.Since(began); {
+		case gap < soon:
 			hurry = min(hurry+1, 2*thick)
-		} else if hurry > 0 {
+		case n == 0:
+			hurry = 0
+		case hurry > 0:
 			hurry--
 		}
 		for i := range events[:n] {

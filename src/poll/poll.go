@@ -36,7 +36,9 @@ type Event struct {
 // Poller is a set of watched descriptors. Add and Remove may be called from any goroutine, Wait from one at a time.
 type Poller struct {
 	fd    int
-	file  *os.File                           // owns fd
+	outer int                                // a set with fd alone in it, which is what the runtime watches
+	relay *os.File                           // owns outer
+	heard bool                               // by way of relay; false: Hold waits, and the runtime is to be left alone
 	block func(ask func(uintptr) bool) error // until ask is true
 	ask   func(uintptr) bool                 // look, bound once so that Wait does not allocate
 	timer int                                // a timerfd in the set
@@ -51,15 +53,21 @@ const never time.Duration = -1
 
 // New returns an empty set. Its descriptors are closed on exec.
 func New() (*Poller, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err == nil {
-		err = unix.SetNonblock(fd, true) // means nothing to epoll; os.NewFile then lets the runtime wait for it
+	p := &Poller{fd: -1, timer: -1, armed: never}
+	var err error
+	if p.outer, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err == nil {
+		_ = unix.SetNonblock(p.outer, true) // means nothing to epoll; os.NewFile then lets the runtime wait for it
+		p.relay = os.NewFile(uintptr(p.outer), "epoll")
+		p.fd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	}
 	if err != nil {
+		p.Close()
 		return nil, phrase.Errorf("epoll_create: %w", err)
 	}
-	p := &Poller{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), timer: -1, armed: never}
-	conn, err := p.file.SyscallConn()
+	conn, err := p.relay.SyscallConn()
+	if err == nil {
+		err = p.hear(unix.EPOLL_CTL_ADD, unix.EPOLLIN)
+	}
 	if err != nil {
 		p.Close()
 		return nil, phrase.Errorf("epoll: %w", err)
@@ -82,7 +90,16 @@ func (p *Poller) Close() error {
 	if p.timer >= 0 {
 		unix.Close(p.timer)
 	}
-	return p.file.Close()
+	if p.fd >= 0 {
+		unix.Close(p.fd)
+	}
+	return p.relay.Close()
+}
+
+// hear has the runtime hear of events, or not.
+func (p *Poller) hear(op int, events uint32) error {
+	p.heard = events != 0
+	return unix.EpollCtl(p.outer, op, p.fd, &unix.EpollEvent{Events: events})
 }
 
 // timerToken is what no other descriptor may have.
@@ -124,8 +141,13 @@ func (p *Poller) Wait(timeout time.Duration, events []Event) (int, error) {
 	}
 	p.room, p.n, p.errno = len(events), 0, 0
 	if timeout == 0 {
-		p.look(uintptr(p.fd))
+		p.look(0)
 	} else {
+		if !p.heard {
+			if err := p.hear(unix.EPOLL_CTL_MOD, unix.EPOLLIN); err != nil {
+				return 0, phrase.Errorf("epoll: %w", err)
+			}
+		}
 		p.arm(timeout)
 		if err := p.block(p.ask); err != nil {
 			return 0, phrase.Errorf("epoll: %w", err)
@@ -160,8 +182,8 @@ func (p *Poller) collect(events []Event) (int, error) {
 
 // look takes what is ready now into raw, and reports whether there is something to come back with. It is epoll_pwait without a
 // signal mask, the one call that every architecture has.
-func (p *Poller) look(fd uintptr) bool {
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p.raw))), uintptr(p.room), 0, 0, 0)
+func (p *Poller) look(uintptr) bool {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p.raw))), uintptr(p.room), 0, 0, 0)
 	if errno != 0 {
 		p.errno = errno
 		return true
