@@ -38,11 +38,11 @@ type Poller struct {
 	fd    int
 	outer int                                // a set with fd alone in it, which is what the runtime watches
 	relay *os.File                           // owns outer
-	heard bool                               // by way of relay; false: Hold waits, and the runtime is to be left alone
+	heard bool                               // events are by way of relay; false: Hold leaves the runtime alone
 	block func(ask func(uintptr) bool) error // until ask is true
 	ask   func(uintptr) bool                 // look, bound once so that Wait does not allocate
 	timer int                                // a timerfd in the set
-	armed time.Duration                      // when timer goes off, since start, or never
+	armed time.Duration                      // when timer goes off, by clock.Now, or never
 	raw   []unix.EpollEvent
 	room  int        // of raw, that look may fill
 	n     int        // events that look found
