@@ -75,7 +75,7 @@ func Start(o Options) (*Engine, error) {
 		e.running.Add(1)
 		go w.run()
 	}
-	// The owner's goroutine is to get a processor while all workers hold theirs, which the Go runtime takes for work.
+	// The owner's goroutine is to get a processor while all workers are in system calls, which the Go runtime takes for work.
 	if n := o.Workers + 2; runtime.GOMAXPROCS(0) < n {
 		runtime.GOMAXPROCS(n)
 	}

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"runtime"
 	"sync"
 	"time"
 
@@ -55,8 +56,9 @@ const (
 const (
 	turn = 64 // events that are taken at once
 	// Events come thick when so many more have come soon after the one before than have not. Then the next one is held on for.
-	thick = 4
-	soon  = 2 * time.Millisecond
+	thick    = 4
+	soon     = 2 * time.Millisecond
+	patience = 20 * time.Millisecond
 )
 
 func newWorker(e *Engine) (_ *worker, err error) {
@@ -93,9 +95,10 @@ func (w *worker) do(c change) {
 	w.wake.Notify()
 }
 
-// run is the worker's life.
+// run is the worker's life. It keeps its thread, so that events that come thick are had without the runtime's help.
 func (w *worker) run() {
 	defer w.engine.running.Done()
+	runtime.LockOSThread()
 	events := make([]poll.Event, turn)
 	for hurry := 0; ; {
 		var n int
@@ -104,7 +107,7 @@ func (w *worker) run() {
 		if hurry < thick {
 			n, err = w.poller.Wait(-1, events)
 		} else {
-			n, err = w.poller.Hold(soon, events)
+			n, err = w.poller.Hold(patience, events)
 		}
 		if err != nil {
 			panic("forward: " + err.Error()) // a fault of this program
@@ -112,7 +115,7 @@ func (w *worker) run() {
 		switch gap := time.Since(began); {
 		case gap < soon:
 			hurry = min(hurry+1, 2*thick)
-		case n == 0:
+		case n == 0 && gap >= patience:
 			hurry = 0
 		case hurry > 0:
 			hurry--
